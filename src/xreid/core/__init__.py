@@ -1,0 +1,1 @@
+"""Domain objects and helpers shared by every floor: tracklets, embedding sets, errors, files, seeds."""

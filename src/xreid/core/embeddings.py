@@ -1,0 +1,168 @@
+"""The seam of the system: vectors of tracklets, stored with everything needed to judge them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xreid.core.errors import DataError, ProtocolError
+from xreid.core.files import atomic_folder, read_json, sha256_of_file
+from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingOrigin:
+    """What made the vectors; two sets may be compared only where `key` agrees.
+
+    Attributes:
+        checkpoint: SHA-256 of the weights.
+        config: SHA-256 of the resolved configuration.
+        layout: (name, width) of the concatenated parts, in order; the widths add up to D.
+        preprocessing: Frame size, sampling rule, frames per clip, mean and std.
+        source: Name of the data set.
+        licence: Terms that came with the checkpoint.
+    """
+
+    checkpoint: str
+    config: str
+    layout: tuple[tuple[str, int], ...]
+    preprocessing: dict[str, Any] = field(default_factory=dict)
+    source: str = "own"
+    licence: str = "unspecified"
+
+    @property
+    def key(self) -> tuple[object, ...]:
+        """What must agree before two vectors are compared."""
+        return (self.checkpoint, self.config, self.layout, tuple(sorted(map(str, self.preprocessing.items()))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddingSet:
+    """N embedded tracklets.
+
+    Attributes:
+        vectors: float32 [N, D], finite, each row of unit length.
+        table: The N tracklets, row i beside vector i.
+        origin: What made the vectors.
+    """
+
+    vectors: npt.NDArray[np.float32]
+    table: TrackletTable
+    origin: EmbeddingOrigin
+
+    def __post_init__(self) -> None:
+        v = self.vectors
+        width = sum(w for _, w in self.origin.layout)
+        if v.ndim != 2 or v.dtype != np.float32 or v.shape != (len(self.table), width):
+            raise DataError(
+                "embeddings do not fit their table",
+                expected=f"float32 [{len(self.table)}, {width}]",
+                got=f"{v.dtype} {list(v.shape)}",
+            )
+        norms = np.linalg.norm(v, axis=1)
+        if not np.allclose(norms, 1.0, atol=1e-3):  # also false for NaN
+            bad = int(np.flatnonzero(~np.isclose(norms, 1.0, atol=1e-3))[0])
+            raise DataError(
+                f"embedding of tracklet {self.table[bad].name} is not of unit length", got=str(norms[bad])
+            )
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def take(self, indices: Sequence[int]) -> EmbeddingSet:
+        """The given rows in the given order."""
+        return replace(self, vectors=self.vectors[list(indices)], table=self.table.take(indices))
+
+    def save(self, folder: Path) -> None:
+        """Write vectors.npy, tracklets.parquet and embedding.json as one folder, atomically."""
+        with atomic_folder(folder) as temporary:
+            np.save(temporary / "vectors.npy", np.ascontiguousarray(self.vectors))
+            write_table(self.table, temporary / "tracklets.parquet")
+            meta = {"format": FORMAT_VERSION, "root": str(self.table.root), "origin": asdict(self.origin)}
+            meta["vectors_sha256"] = sha256_of_file(temporary / "vectors.npy")
+            (temporary / "embedding.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
+
+    @classmethod
+    def load(cls, folder: Path) -> EmbeddingSet:
+        """Read a folder written by `save`.
+
+        Raises:
+            DataError: Files are missing, damaged, or of a newer format.
+        """
+        meta = read_json(folder / "embedding.json", what="embedding set")
+        if meta.get("format") != FORMAT_VERSION:
+            raise DataError(
+                f"{folder} has another format",
+                expected=f"embedding format {FORMAT_VERSION}",
+                got=str(meta.get("format")),
+                todo="Use the xreid version that wrote it, or embed again.",
+            )
+        origin = meta["origin"]
+        origin["layout"] = tuple((name, int(width)) for name, width in origin["layout"])
+        if sha256_of_file(folder / "vectors.npy") != meta["vectors_sha256"]:
+            raise DataError(f"{folder}/vectors.npy is damaged", todo="Embed again.")
+        table = read_table(folder / "tracklets.parquet", root=Path(meta["root"]), source=origin["source"])
+        return cls(
+            vectors=np.load(folder / "vectors.npy"),
+            table=replace(table, licence=origin["licence"]),
+            origin=EmbeddingOrigin(**origin),
+        )
+
+
+def require_same_origin(first: EmbeddingOrigin, second: EmbeddingOrigin) -> None:
+    """Refuse to compare vectors of different models or preprocessing.
+
+    Raises:
+        ProtocolError: The two do not agree.
+    """
+    for name in ("checkpoint", "config", "layout", "preprocessing"):
+        a, b = getattr(first, name), getattr(second, name)
+        if a != b:
+            raise ProtocolError(
+                f"the embedding sets differ in their {name}",
+                expected=str(a)[:80],
+                got=str(b)[:80],
+                todo="Embed both with the same checkpoint and options.",
+            )
+
+
+def write_table(table: TrackletTable, path: Path) -> None:
+    """Write the rows of a tracklet table as Parquet (one row per tracklet, frames as a list)."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = {name: [getattr(row, name) for row in table] for name in Tracklet.__dataclass_fields__}
+    columns["modality"] = [row.modality.value for row in table]
+    columns["frames"] = [list(row.frames) for row in table]
+    text, number = pa.string(), pa.float64()
+    types = {"frames": pa.list_(text), "start_s": number, "end_s": number}
+    schema = pa.schema([(name, types.get(name, text)) for name in columns])
+    pq.write_table(pa.table(columns, schema=schema), path)
+
+
+def read_table(path: Path, *, root: Path, source: str) -> TrackletTable:
+    """Read rows written by `write_table`.
+
+    Raises:
+        DataError: The file is missing or no such table.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        columns = pq.read_table(path).to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        raise DataError(f"cannot read tracklet table {path}", got=str(error)) from error
+    rows = tuple(
+        Tracklet(**{**row, "frames": tuple(row["frames"]), "modality": Modality(row["modality"])})
+        for row in columns
+    )
+    return TrackletTable(root=root, rows=rows, source=source)

@@ -1,0 +1,132 @@
+"""The tracklet and the tracklet table: what every reader returns and everything downstream consumes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from xreid.core.errors import DataError
+
+
+class Modality(StrEnum):
+    """The spectrum a camera records in; the values are the ones stored in every file."""
+
+    VISIBLE = "vis"
+    INFRARED = "ir"
+
+    @property
+    def other(self) -> Modality:
+        """The opposite modality."""
+        return Modality.INFRARED if self is Modality.VISIBLE else Modality.VISIBLE
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Tracklet:
+    """One person followed through consecutive frames of one camera.
+
+    Attributes:
+        name: Unique within its table.
+        frames: Image files in time order, relative to the table's root (forward slashes) or absolute.
+        modality: Visible or infrared.
+        identity: The person, or None where unknown.
+        camera: The camera, in ONE numbering for both modalities, or None where unknown.
+        subset: "train", "auxiliary", "query", "gallery", or "" where the source knows no split.
+        start_s: Time of the first frame in seconds (Unix time, or since the start of the video), or None.
+        end_s: Time of the last frame in seconds, or None.
+        pair: Key shared by simultaneous visible and infrared tracklets (BUPTCampus), or None.
+    """
+
+    name: str
+    frames: tuple[str, ...]
+    modality: Modality
+    identity: str | None = None
+    camera: str | None = None
+    subset: str = ""
+    start_s: float | None = None
+    end_s: float | None = None
+    pair: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise DataError("a tracklet has an empty name", todo="Name every tracklet.")
+        if not self.frames:
+            raise DataError(
+                f"tracklet {self.name} has no frames", expected="one frame or more", todo="Drop the tracklet."
+            )
+        if not isinstance(self.modality, Modality):
+            raise DataError(
+                f"tracklet {self.name} has modality {self.modality!r}", expected="'vis' or 'ir'"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrackletTable:
+    """Tracklets under one root folder, with unique names; row numbers are the keys used downstream.
+
+    Attributes:
+        root: Folder that relative frame paths start from.
+        rows: The tracklets.
+        source: Where the table came from, for messages and reports (e.g. "hitsz-vcm").
+        licence: Terms that apply to models trained on it (e.g. "non-commercial (HITSZ-VCM)").
+    """
+
+    root: Path
+    rows: tuple[Tracklet, ...]
+    source: str = "own"
+    licence: str = "unspecified"
+
+    def __post_init__(self) -> None:
+        if not self.rows:
+            raise DataError(f"no tracklets under {self.root}", todo="Check the path and the split.")
+        seen: set[str] = set()
+        for row in self.rows:
+            if row.name in seen:
+                raise DataError(f"tracklet name {row.name} occurs twice", expected="unique names")
+            seen.add(row.name)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Tracklet:
+        return self.rows[index]
+
+    def __iter__(self) -> Iterator[Tracklet]:
+        return iter(self.rows)
+
+    def frame_path(self, frame: str) -> Path:
+        """Absolute location of a frame listed in one of the rows."""
+        return self.root / frame
+
+    def where(self, keep: Callable[[Tracklet], bool], *, what: str = "selection") -> TrackletTable:
+        """The rows for which keep is true, in order.
+
+        Raises:
+            DataError: No row is left.
+        """
+        return self.take((i for i, row in enumerate(self.rows) if keep(row)), what=what)
+
+    def take(self, indices: Iterable[int], *, what: str = "selection") -> TrackletTable:
+        """The given rows in the given order."""
+        rows = tuple(self.rows[i] for i in indices)
+        if not rows:
+            raise DataError(f"{what}: none of the {len(self)} tracklets of {self.root} is in it")
+        return TrackletTable(root=self.root, rows=rows, source=self.source, licence=self.licence)
+
+    def subset(self, *names: str) -> TrackletTable:
+        """The rows of the given subsets (e.g. "train", or "query" and "gallery")."""
+        return self.where(lambda row: row.subset in names, what=f"subset {' + '.join(names)}")
+
+    def identities(self) -> list[str]:
+        """Known identities, sorted as strings: label i of a classifier is entry i."""
+        return sorted({row.identity for row in self.rows if row.identity is not None})
+
+    def cameras(self) -> list[str]:
+        """Known cameras, sorted as strings: camera number i of an embedding is entry i."""
+        return sorted({row.camera for row in self.rows if row.camera is not None})
+
+
+def index_of(names: Sequence[str]) -> dict[str, int]:
+    """Position of each name, e.g. identity -> label."""
+    return {name: i for i, name in enumerate(names)}

@@ -1,0 +1,1 @@
+"""Readers of tracklet archives, frame sampling, clips, batches and verification."""

@@ -1,0 +1,1 @@
+"""Protocols, ranking metrics, intervals and reports over stored embeddings."""

@@ -1,0 +1,1 @@
+"""The X-ReID objective: CPC, triplet, cross-entropy and CMCL."""

@@ -1,0 +1,1 @@
+"""The X-ReID network: CLIP backbone, SII, LII, CII, heads."""

@@ -1,0 +1,1 @@
+"""A simulator of people walking past visible and infrared cameras."""
