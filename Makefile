@@ -1,0 +1,35 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv (locked versions) on first use.
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: install demo test check clean
+
+install: $(STAMP)
+
+$(STAMP): requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "xreid needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
+	@$(PYTHON) -c 'import venv, ensurepip' || { echo "Python lacks venv; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@echo "Setting up .venv with the locked versions (PyTorch included: a few GB, a few minutes) ..."
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $(STAMP)
+
+demo: $(STAMP)
+	$(BIN)/xreid demo demo
+
+test: $(STAMP)
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:
+	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --no-header --no-annotate -q pyproject.toml -o requirements.lock
+
+clean:
+	rm -rf .venv demo build dist
