@@ -41,7 +41,12 @@ class EmbeddingOrigin:
     @property
     def key(self) -> tuple[object, ...]:
         """What must agree before two vectors are compared."""
-        return (self.checkpoint, self.config, self.layout, tuple(sorted(map(str, self.preprocessing.items()))))
+        return (
+            self.checkpoint,
+            self.config,
+            self.layout,
+            tuple(sorted(map(str, self.preprocessing.items()))),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)

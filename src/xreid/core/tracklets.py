@@ -56,9 +56,7 @@ class Tracklet:
                 f"tracklet {self.name} has no frames", expected="one frame or more", todo="Drop the tracklet."
             )
         if not isinstance(self.modality, Modality):
-            raise DataError(
-                f"tracklet {self.name} has modality {self.modality!r}", expected="'vis' or 'ir'"
-            )
+            raise DataError(f"tracklet {self.name} has modality {self.modality!r}", expected="'vis' or 'ir'")
 
 
 @dataclass(frozen=True, kw_only=True)

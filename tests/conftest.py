@@ -1,0 +1,27 @@
+"""Shared by all tests: no network, and real footage only where it is."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def real_footage() -> Path:
+    """Folder of real footage; tests that need it skip where it is absent."""
+    folder = Path(os.environ.get("XREID_REAL", Path(__file__).resolve().parents[2] / "shared" / "real"))
+    if not folder.is_dir():
+        pytest.skip(f"no real footage at {folder} (set XREID_REAL)")
+    return folder
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the slow tests to `pytest -m slow`."""
+    if config.getoption("-m"):
+        return
+    skip = pytest.mark.skip(reason="slow: run with `pytest -m slow`")
+    for item in items:
+        if "slow" in item.keywords:
+            item.add_marker(skip)
