@@ -1,0 +1,93 @@
+"""CLIP's image encoder, frame by frame, through timm's VisionTransformer (Radford et al., 2021).
+
+Shapes: F frames, N patches, D width, d projected width.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import NamedTuple
+
+import torch
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from xreid.models.config import NetworkConfig
+
+CLIP_NORM_EPS = 1e-5
+
+
+class FrameTokens(NamedTuple):
+    """What the encoder makes of F frames: class tokens [F, D], patch tokens [F, N, D], projected [F, d]."""
+
+    cls: Tensor
+    patches: Tensor
+    proj: Tensor
+
+
+class ClipImageEncoder(nn.Module):
+    """z_t = [z_cls; z_1 .. z_N] after the final layer norm, and v_t = CLIP's projection of z_cls.
+
+    The same class serves ViT-B/16 with OpenAI's weights and the tiny scale from random weights, which starts
+    from CLIP's own initialisation (it scales with the width, unlike timm's constant .02).
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.vit = VisionTransformer(
+            img_size=config.frame_size,
+            patch_size=config.patch,
+            embed_dim=config.width,
+            depth=config.depth,
+            num_heads=config.heads,
+            num_classes=config.projection,
+            pre_norm=True,
+            norm_layer=partial(nn.LayerNorm, eps=CLIP_NORM_EPS),
+            act_layer=config.activation,
+            weight_init="skip",
+        )
+        # CLIP projects without bias; timm's head has one, which would be trained
+        self.vit.head = nn.Linear(config.width, config.projection, bias=False)
+        self.gradient_checkpointing = config.gradient_checkpointing
+        initialise_as_clip(self.vit)
+        self.vit.patch_embed.requires_grad_(not config.freeze_patch_projection)
+
+    def forward(self, frames: Tensor, *, class_offset: Tensor | None = None) -> FrameTokens:
+        """Encode frames.
+
+        Args:
+            frames: Normalised float [F, 3, H, W].
+            class_offset: [F, D] added to the class token before the first block (camera embedding).
+
+        Returns:
+            Tokens after the final layer norm, and the projected class token.
+        """
+        vit = self.vit
+        x = vit._pos_embed(vit.patch_embed(frames))
+        if class_offset is not None:
+            x = torch.cat([x[:, :1] + class_offset.unsqueeze(1), x[:, 1:]], dim=1)
+        x = vit.norm_pre(x)
+        for block in vit.blocks:
+            if self.gradient_checkpointing and self.training:
+                x = checkpoint(block, x, use_reentrant=False)
+            else:
+                x = block(x)
+        x = vit.norm(x)
+        return FrameTokens(cls=x[:, 0], patches=x[:, 1:], proj=F.linear(x[:, 0], vit.head.weight))
+
+
+def initialise_as_clip(vit: VisionTransformer) -> None:
+    """Initialise in place as CLIP does (its `initialize_parameters`): normal, scaled by width and depth."""
+    width, depth = vit.embed_dim, len(vit.blocks)
+    attention_std, residual_std = width**-0.5, width**-0.5 * (2 * depth) ** -0.5
+    for parameter in (vit.cls_token, vit.pos_embed, vit.head.weight):
+        nn.init.normal_(parameter, std=attention_std)
+    for block in vit.blocks:
+        nn.init.normal_(block.attn.qkv.weight, std=attention_std)
+        nn.init.normal_(block.attn.proj.weight, std=residual_std)
+        nn.init.normal_(block.mlp.fc1.weight, std=(2 * width) ** -0.5)
+        nn.init.normal_(block.mlp.fc2.weight, std=residual_std)
+        for linear in (block.attn.qkv, block.attn.proj, block.mlp.fc1, block.mlp.fc2):
+            nn.init.zeros_(linear.bias)

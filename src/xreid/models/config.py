@@ -1,0 +1,159 @@
+"""Shape of the network, as one frozen dataclass with two builders: `vit_b16` and `tiny`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from xreid.core.errors import ConfigError
+
+FeatureName = Literal["cls", "proj", "interaction"]
+CLIP_WEIGHTS = "vit_base_patch16_clip_quickgelu_224.openai"
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkConfig:
+    """The X-ReID network: CLIP image encoder, SII, LII, CII and their heads.
+
+    Attributes:
+        num_identities: Training identities Y; the width of every classifier. 0: no classifier is built.
+        cameras: Training cameras in label order, one numbering for both modalities; empty: no camera embedding.
+        frame_size: Height and width of a frame in pixels, multiples of the patch.
+        patch: Side of a square patch in pixels; also the stride.
+        width: Token width D.
+        depth: Transformer blocks of the encoder.
+        heads: Attention heads of the encoder.
+        projection: Width d of CLIP's projected feature.
+        activation: Activation of the encoder; OpenAI's CLIP weights need quick_gelu.
+        weights: Encoder weights: a timm or Hugging Face name, or a file (.safetensors, .pt); none: random.
+        freeze_patch_projection: Keep the first convolution as it was loaded; needs pre-trained weights to make sense.
+        camera_embedding: Add a learnable vector per camera to the class token before the first block. Cameras
+            unseen in training get the zero vector. Not in the paper, but in the authors' code.
+        use_sii: Short-term interaction (paper eqs 5, 6).
+        use_lii: Long-term interaction (paper eq 7).
+        use_cii: Cross-modality interaction, in training only.
+        sii_stride: Frames between the neighbours whose channels are exchanged, S of eq 5.
+        lii_stride: Frames between the query and the patches it attends to, S of eq 7; 0: the same frame.
+        sii_depth: Stacked SII blocks; the authors' code stacks 2, the paper prints one.
+        lii_depth: Stacked LII blocks.
+        interaction_heads: Attention heads of SII, LII and CII; 64 channels each in the authors' code.
+        detach_tokens: Stop gradients between SII or LII and the encoder. The authors' code does; the paper does not
+            say so, and its gain from CII alone (Table 5, row 4) needs the gradient. CII's own tokens are never cut.
+        classifiers: Sequence features that carry a BNNeck classifier. The paper puts the identity loss on "the
+            backbone's sequence feature" and on O: the former is read as its b, the projected feature.
+        cii_classifier: Give O_CMII its own BNNeck classifier, for the optional losses that keep CII from
+            collapsing to the identity.
+        feature_layout: Inference feature: "bn_concat" = [BN cls; BN proj; BN O] as the authors' code,
+            "paper_letter" = [proj; O] before BN as printed.
+        gradient_checkpointing: Recompute encoder blocks in the backward pass: less memory, about a third more time.
+    """
+
+    num_identities: int = 0
+    cameras: tuple[str, ...] = ()
+    frame_size: tuple[int, int] = (288, 144)
+    patch: int = 16
+    width: int = 768
+    depth: int = 12
+    heads: int = 12
+    projection: int = 512
+    activation: Literal["quick_gelu", "gelu"] = "quick_gelu"
+    weights: str | None = CLIP_WEIGHTS
+    freeze_patch_projection: bool = True
+    camera_embedding: bool = True
+    use_sii: bool = True
+    use_lii: bool = True
+    use_cii: bool = True
+    sii_stride: int = 1
+    lii_stride: int = 2
+    sii_depth: int = 1
+    lii_depth: int = 1
+    interaction_heads: int = 12
+    detach_tokens: bool = False
+    classifiers: tuple[FeatureName, ...] = ("proj", "interaction")
+    cii_classifier: bool = False
+    feature_layout: Literal["bn_concat", "paper_letter"] = "bn_concat"
+    gradient_checkpointing: bool = False
+
+    def __post_init__(self) -> None:
+        for name in ("patch", "width", "depth", "heads", "projection", "interaction_heads"):
+            _require(getattr(self, name) >= 1, name, expected="1 or more", got=getattr(self, name))
+        for name in ("num_identities", "sii_stride", "lii_stride"):
+            _require(getattr(self, name) >= 0, name, expected="0 or more", got=getattr(self, name))
+        for name in ("sii_depth", "lii_depth"):
+            _require(getattr(self, name) >= 1, name, expected="1 or more", got=getattr(self, name))
+        _require(
+            len(self.frame_size) == 2
+            and all(s >= self.patch and s % self.patch == 0 for s in self.frame_size),
+            "frame_size",
+            expected=f"height and width in multiples of the patch ({self.patch})",
+            got=self.frame_size,
+        )
+        for name in ("heads", "interaction_heads"):
+            _require(
+                self.width % getattr(self, name) == 0,
+                name,
+                expected=f"a divisor of width {self.width}",
+                got=getattr(self, name),
+            )
+        _require(
+            self.width % 4 == 0,
+            "width",
+            expected="a multiple of 4 (SII exchanges channel quarters)",
+            got=self.width,
+        )
+        for name in ("cameras", "classifiers"):
+            values = getattr(self, name)
+            _require(len(set(values)) == len(values), name, expected="no entry twice", got=values)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches per frame as (rows, columns)."""
+        return self.frame_size[0] // self.patch, self.frame_size[1] // self.patch
+
+    @property
+    def has_interaction(self) -> bool:
+        """Whether the network makes O, the interaction feature."""
+        return self.use_sii or self.use_lii
+
+    @classmethod
+    def vit_b16(
+        cls,
+        *,
+        num_identities: int = 0,
+        cameras: tuple[str, ...] = (),
+        weights: str | None = CLIP_WEIGHTS,
+    ) -> NetworkConfig:
+        """CLIP ViT-B/16 on 288 x 144 frames, the paper's network."""
+        return cls(
+            num_identities=num_identities,
+            cameras=cameras,
+            weights=weights,
+            freeze_patch_projection=weights is not None,
+        )
+
+    @classmethod
+    def tiny(
+        cls,
+        *,
+        num_identities: int = 0,
+        cameras: tuple[str, ...] = (),
+    ) -> NetworkConfig:
+        """Every part of the network at a size that trains from scratch on two CPU cores."""
+        return cls(
+            num_identities=num_identities,
+            cameras=cameras,
+            frame_size=(64, 32),
+            patch=8,
+            width=128,
+            depth=4,
+            heads=4,
+            projection=64,
+            interaction_heads=4,
+            weights=None,
+            freeze_patch_projection=False,
+        )
+
+
+def _require(condition: bool, name: str, *, expected: str, got: object) -> None:
+    if not condition:
+        raise ConfigError(f"network option {name} is out of range", expected=expected, got=str(got))

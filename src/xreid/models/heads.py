@@ -1,0 +1,76 @@
+"""BNNeck and classifier on top of a feature (Luo et al., "Bag of Tricks", 2019)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from xreid.core.errors import DataError
+
+Gather = Callable[[Tensor], Tensor]
+
+
+def no_gather(local: Tensor) -> Tensor:
+    """The gather of a single process: every row is already here."""
+    return local
+
+
+class BNNeck(nn.Module):
+    """BatchNorm1d with its bias frozen at zero, in float32.
+
+    `gather` brings together the rows of all processes (see xreid.losses.objective), so that N processes
+    use the statistics of the whole batch, on CPU too, where SyncBatchNorm does not run.
+    """
+
+    running_mean: Tensor
+    running_var: Tensor
+
+    def __init__(self, width: int, *, momentum: float = 0.1, eps: float = 1e-5) -> None:
+        super().__init__()
+        self.momentum, self.eps = momentum, eps
+        self.gather: Gather = no_gather
+        self.weight = nn.Parameter(torch.ones(width))
+        self.register_buffer("running_mean", torch.zeros(width))
+        self.register_buffer("running_var", torch.ones(width))
+
+    def forward(self, features: Tensor, *, track: bool = True) -> Tensor:
+        """Normalise [B, D] by the statistics of the batch (training) or by the running ones (evaluation).
+
+        Args:
+            features: [B, D], any floating type.
+            track: Whether a training batch updates the running statistics; frame features do not, since
+                inference only ever normalises sequence features.
+
+        Returns:
+            float32 [B, D].
+
+        Raises:
+            DataError: A training batch of one row, whose variance does not exist.
+        """
+        with torch.autocast(features.device.type, enabled=False):
+            features = features.float()
+            if not self.training:
+                return (features - self.running_mean) * (self.running_var + self.eps).rsqrt() * self.weight
+            batch = self.gather(features)
+            if len(batch) < 2:
+                raise DataError(
+                    "a training batch of one clip cannot be normalised", expected="2 clips or more"
+                )
+            variance, mean = torch.var_mean(batch, dim=0, correction=0)
+            if track:
+                self._track(mean.detach(), variance.detach() * (len(batch) / (len(batch) - 1)))
+            return (features - mean) * (variance + self.eps).rsqrt() * self.weight
+
+    def _track(self, mean: Tensor, variance: Tensor) -> None:
+        self.running_mean.lerp_(mean, self.momentum)
+        self.running_var.lerp_(variance, self.momentum)
+
+
+class IdentityClassifier(nn.Linear):
+    """Linear classifier without bias over training identities, behind a BNNeck."""
+
+    def __init__(self, width: int, *, num_identities: int) -> None:
+        super().__init__(width, num_identities, bias=False)
+        nn.init.normal_(self.weight, std=0.001)
