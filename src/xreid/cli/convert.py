@@ -14,7 +14,8 @@ class ConvertOptions:
     """Convert CLIP image-encoder weights, such as OpenAI's ViT-B-16.pt archive, to safetensors.
 
     Attributes:
-        source: The weights: OpenAI's TorchScript archive, a PyTorch state dict, or safetensors of another spelling.
+        source: The weights: OpenAI's TorchScript archive, a PyTorch state dict, or safetensors of another
+            spelling.
         out: The safetensors file to write.
     """
 

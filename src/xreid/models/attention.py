@@ -79,7 +79,8 @@ class FirstTokenSelfAttentionBlock(nn.Module):
     """FFN(MHSA([anchor; patches])), of which only the anchor's output is kept: one pre-norm residual block.
 
     Only the first token of the result is used, so only its query is computed; what comes out is the same.
-    Several anchors over the same patches share their keys and values: a mask hides the anchors from each other.
+    Several anchors over the same patches share their keys and values: a mask hides the anchors from each
+    other.
     """
 
     def __init__(self, width: int, *, heads: int) -> None:

@@ -17,7 +17,8 @@ class NetworkConfig:
 
     Attributes:
         num_identities: Training identities Y; the width of every classifier. 0: no classifier is built.
-        cameras: Training cameras in label order, one numbering for both modalities; empty: no camera embedding.
+        cameras: Training cameras in label order, one numbering for both modalities; empty: no camera
+            embedding.
         frame_size: Height and width of a frame in pixels, multiples of the patch.
         patch: Side of a square patch in pixels; also the stride.
         width: Token width D.
@@ -26,7 +27,8 @@ class NetworkConfig:
         projection: Width d of CLIP's projected feature.
         activation: Activation of the encoder; OpenAI's CLIP weights need quick_gelu.
         weights: Encoder weights: a timm or Hugging Face name, or a file (.safetensors, .pt); none: random.
-        freeze_patch_projection: Keep the first convolution as it was loaded; needs pre-trained weights to make sense.
+        freeze_patch_projection: Keep the first convolution as it was loaded; needs pre-trained weights to
+            make sense.
         camera_embedding: Add a learnable vector per camera to the class token before the first block. Cameras
             unseen in training get the zero vector. Not in the paper, but in the authors' code.
         use_sii: Short-term interaction (paper eqs 5, 6).
@@ -37,15 +39,17 @@ class NetworkConfig:
         sii_depth: Stacked SII blocks; the authors' code stacks 2, the paper prints one.
         lii_depth: Stacked LII blocks.
         interaction_heads: Attention heads of SII, LII and CII; 64 channels each in the authors' code.
-        detach_tokens: Stop gradients between SII or LII and the encoder. The authors' code does; the paper does not
-            say so, and its gain from CII alone (Table 5, row 4) needs the gradient. CII's own tokens are never cut.
-        classifiers: Sequence features that carry a BNNeck classifier. The paper puts the identity loss on "the
-            backbone's sequence feature" and on O: the former is read as its b, the projected feature.
+        detach_tokens: Stop gradients between SII or LII and the encoder. The authors' code does; the paper
+            does not say so, and its gain from CII alone (Table 5, row 4) needs the gradient. CII's own
+            tokens are never cut.
+        classifiers: Sequence features that carry a BNNeck classifier. The paper puts the identity loss on
+            "the backbone's sequence feature" and on O: the former is read as its b, the projected feature.
         cii_classifier: Give O_CMII its own BNNeck classifier, for the optional losses that keep CII from
             collapsing to the identity.
         feature_layout: Inference feature: "bn_concat" = [BN cls; BN proj; BN O] as the authors' code,
             "paper_letter" = [proj; O] before BN as printed.
-        gradient_checkpointing: Recompute encoder blocks in the backward pass: less memory, about a third more time.
+        gradient_checkpointing: Recompute encoder blocks in the backward pass: less memory, about a third
+            more time.
     """
 
     num_identities: int = 0

@@ -26,7 +26,8 @@ class CrossModalityInteraction(nn.Module):
 
         Args:
             anchors_BXD: Obar of each branch, [B, X, D].
-            partner_patches_BTND: Patches of the paired clip of the same person in the other modality, [B, T, N, D].
+            partner_patches_BTND: Patches of the paired clip of the same person in the other modality, [B, T,
+                N, D].
 
         Returns:
             O_CMII, [B, X, D].

@@ -20,7 +20,8 @@ def hub_file(name: str) -> Path:
     """The local file of weights named on the hub, downloaded if it is not in the cache.
 
     Args:
-        name: timm's (vit_base_patch16_clip_quickgelu_224.openai) or a repository (openai/clip-vit-base-patch16).
+        name: timm's (vit_base_patch16_clip_quickgelu_224.openai) or a repository
+            (openai/clip-vit-base-patch16).
 
     Raises:
         CheckpointError: The name is unknown, or the weights are neither cached nor reachable.
@@ -67,7 +68,8 @@ def _repository(name: str) -> str:
 
 
 def _hub_answers() -> bool:
-    """Whether the hub answers within REACH_SECONDS; in a thread, since name resolution knows no time limit."""
+    """Whether the hub answers within REACH_SECONDS; in a thread, since name resolution knows no time
+    limit."""
     from huggingface_hub.constants import ENDPOINT
 
     answered: list[bool] = []

@@ -53,8 +53,8 @@ class LongTermInteraction(nn.Module):
     """LII, paper eq 7: the class token of frame t - S attends to the patches of frame t.
 
     o_{t-S} = FFN(MHCA(query = z_cls_{t-S}, key = value = z_t)), un-shifted patches. The result belongs to the
-    query's frame. The index is circular (t - S modulo T), so that all T queries are used: the paper is silent,
-    the authors' helper is circular.
+    query's frame. The index is circular (t - S modulo T), so that all T queries are used: the paper is
+    silent, the authors' helper is circular.
     """
 
     def __init__(self, width: int, *, heads: int, stride: int, depth: int) -> None:

@@ -21,7 +21,8 @@ from xreid.models.weights import load_encoder_weights
 
 
 class CameraEmbedding(nn.Module):
-    """One learnable D-vector per camera, added to the class token (in the authors' code, not in the paper)."""
+    """One learnable D-vector per camera, added to the class token (in the authors' code, not in the
+    paper)."""
 
     def __init__(self, width: int, *, num_cameras: int) -> None:
         super().__init__()
@@ -86,8 +87,8 @@ class XReID(nn.Module):
 
         Args:
             clips: Normalised float [B, T, 3, H, W].
-            cameras: Camera numbers int64 [B], -1 where unseen in training; none: no camera embedding, as while
-                the memory is built.
+            cameras: Camera numbers int64 [B], -1 where unseen in training; none: no camera embedding, as
+                while the memory is built.
             interaction: Whether to run SII and LII.
 
         Returns:
@@ -160,8 +161,8 @@ class XReID(nn.Module):
     def frame_logits(self, output: NetworkOutput) -> dict[str, Tensor]:
         """Classifier outputs of every frame by feature name, float32 [B, T, Y]; training only.
 
-        The frames share neck and classifier with their sequence. The neck takes their own batch statistics and
-        leaves its running ones alone, since inference only normalises sequences.
+        The frames share neck and classifier with their sequence. The neck takes their own batch statistics
+        and leaves its running ones alone, since inference only normalises sequences.
         """
         logits = {}
         for name in output.logits:

@@ -25,7 +25,8 @@ def load_encoder_weights(encoder: nn.Module, source: str) -> None:
 
     Args:
         encoder: The encoder to fill.
-        source: A file (.safetensors, OpenAI's ViT-B-16.pt, a PyTorch state dict) or a timm or Hugging Face name.
+        source: A file (.safetensors, OpenAI's ViT-B-16.pt, a PyTorch state dict) or a timm or Hugging Face
+            name.
 
     Raises:
         CheckpointError: The weights are absent, damaged, or of another shape than the encoder.
@@ -110,7 +111,8 @@ def resample_positions(pos_embed: Tensor, *, grid: tuple[int, int]) -> Tensor:
 
 
 def _read_file(path: Path) -> Weights:
-    """Tensors of a safetensors file, a TorchScript archive, or a state dict (read without running its pickle)."""
+    """Tensors of a safetensors file, a TorchScript archive, or a state dict (read without running its
+    pickle)."""
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
