@@ -149,9 +149,9 @@ class Objective(nn.Module):
             losses = self.prototypes.loss(bank, batch.labels, batch.modalities)
             terms |= {f"cpcl_{name}": (config.cpcl_weight, loss) for name, loss in losses.items()}
         if config.triplet_weight:
-            for name in config.triplet_features:
-                loss = self._triplet(output.sequence(name), batch)
-                terms[f"triplet_{name}"] = (config.triplet_weight, loss)
+            for feature in config.triplet_features:
+                loss = self._triplet(output.sequence(feature), batch)
+                terms[f"triplet_{feature}"] = (config.triplet_weight, loss)
         if config.identity_weight:
             for name, logits in output.logits.items():
                 terms[f"identity_{name}"] = (config.identity_weight, self._identity(logits, batch))

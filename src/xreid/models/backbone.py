@@ -11,7 +11,6 @@ from typing import NamedTuple
 import torch
 from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
-from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
 from xreid.models.config import NetworkConfig
@@ -75,19 +74,18 @@ class ClipImageEncoder(nn.Module):
             else:
                 x = block(x)
         x = vit.norm(x)
-        return FrameTokens(cls=x[:, 0], patches=x[:, 1:], proj=F.linear(x[:, 0], vit.head.weight))
+        return FrameTokens(cls=x[:, 0], patches=x[:, 1:], proj=vit.head(x[:, 0]))
 
 
 def initialise_as_clip(vit: VisionTransformer) -> None:
     """Initialise in place as CLIP does (its `initialize_parameters`): normal, scaled by width and depth."""
     width, depth = vit.embed_dim, len(vit.blocks)
     attention_std, residual_std = width**-0.5, width**-0.5 * (2 * depth) ** -0.5
+    std = {"qkv": attention_std, "proj": residual_std, "fc1": (2 * width) ** -0.5, "fc2": residual_std}
     for parameter in (vit.cls_token, vit.pos_embed, vit.head.weight):
+        assert isinstance(parameter, Tensor)
         nn.init.normal_(parameter, std=attention_std)
-    for block in vit.blocks:
-        nn.init.normal_(block.attn.qkv.weight, std=attention_std)
-        nn.init.normal_(block.attn.proj.weight, std=residual_std)
-        nn.init.normal_(block.mlp.fc1.weight, std=(2 * width) ** -0.5)
-        nn.init.normal_(block.mlp.fc2.weight, std=residual_std)
-        for linear in (block.attn.qkv, block.attn.proj, block.mlp.fc1, block.mlp.fc2):
-            nn.init.zeros_(linear.bias)
+    for name, module in vit.blocks.named_modules():
+        if isinstance(module, nn.Linear):
+            nn.init.normal_(module.weight, std=std[name.rpartition(".")[2]])
+            nn.init.zeros_(module.bias)

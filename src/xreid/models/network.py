@@ -69,7 +69,7 @@ class XReID(nn.Module):
         if config.use_cii:
             self.cii = CrossModalityInteraction(width, heads=heads)
         self.necks = nn.ModuleDict({name: BNNeck(self._width(name)) for name in self._feature_names()})
-        trained = [name for name in config.classifiers if name in self.necks]
+        trained: list[str] = [name for name in config.classifiers if name in self.necks]
         if config.cii_classifier and config.use_cii:
             self.necks["cii"] = BNNeck(width)
             trained.append("cii")
@@ -184,6 +184,7 @@ class XReID(nn.Module):
     def set_gather(self, gather: Gather) -> None:
         """Make every BNNeck use the rows of all processes: see xreid.losses.objective."""
         for neck in self.necks.values():
+            assert isinstance(neck, BNNeck)
             neck.gather = gather
 
     def _encode(self, clips: Tensor, cameras: Tensor | None) -> FrameTokens:
@@ -238,5 +239,5 @@ def build_network(config: NetworkConfig, *, seed: int = 0) -> XReID:
         torch.manual_seed(stream_seed(seed, "initialise"))
         network = XReID(config)
     if config.weights is not None:
-        load_encoder_weights(network.encoder, config.weights)
+        load_encoder_weights(network.encoder.vit, config.weights)
     return network

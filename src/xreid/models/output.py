@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from xreid.core.errors import ConfigError
-from xreid.models.config import FeatureName
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +43,7 @@ class NetworkOutput:
     bn_interaction: Tensor | None = None
     logits: dict[str, Tensor] = field(default_factory=dict)
 
-    def sequence(self, name: FeatureName) -> Tensor:
+    def sequence(self, name: str) -> Tensor:
         """The sequence feature of that name, before BN, [B, width].
 
         Raises:
@@ -55,7 +54,7 @@ class NetworkOutput:
             name,
         )
 
-    def frames(self, name: FeatureName) -> Tensor:
+    def frames(self, name: str) -> Tensor:
         """The frame features of that name, before BN, [B, T, width].
 
         Raises:

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import torch
 from timm.layers import resample_abs_pos_embed
-from torch import Tensor, nn
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor
 
 from xreid.core.errors import CheckpointError
 from xreid.core.files import atomic_file
@@ -20,18 +21,17 @@ from xreid.models.weight_names import Weights, to_timm_names
 FILE_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
-def load_encoder_weights(encoder: nn.Module, source: str) -> None:
-    """Load CLIP weights into a `ClipImageEncoder`; the position embedding is resampled to its grid.
+def load_encoder_weights(vit: VisionTransformer, source: str) -> None:
+    """Load CLIP weights into an encoder; the position embedding is resampled to its grid.
 
     Args:
-        encoder: The encoder to fill.
+        vit: The encoder to fill, its head without bias.
         source: A file (.safetensors, OpenAI's ViT-B-16.pt, a PyTorch state dict) or a timm or Hugging Face
             name.
 
     Raises:
         CheckpointError: The weights are absent, damaged, or of another shape than the encoder.
     """
-    vit = encoder.vit
     weights = read_encoder_weights(source)
     if "pos_embed" in weights:
         weights["pos_embed"] = resample_positions(weights["pos_embed"], grid=vit.patch_embed.grid_size)
