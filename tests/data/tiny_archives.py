@@ -39,8 +39,8 @@ def write_hitsz(
 ) -> Path:
     """A HITSZ-VCM archive: per identity, camera and modality one long and one short tracklet.
 
-    Frame files are numbered 1, 6, 11, ... without padding. The rows of the long tracklets survive the 12-frame
-    filter. Queries are all infrared test rows.
+    Frame files are numbered 1, 6, 11, ... without padding. The long tracklets survive the
+    12-frame filter. Queries are all infrared test rows.
     """
     info = root if tree == "C" else root / "info"
     info.mkdir(parents=True, exist_ok=True)
@@ -72,8 +72,8 @@ def write_hitsz(
 def write_bupt(root: Path, *, frames: int = 4, images: bool = True, fake: bool = True) -> Path:
     """A BUPTCampus archive: 2 training identities in 2 cameras, 1 auxiliary, 3 test identities.
 
-    Test identities 5 (query RGB), 10 and 7 (query IR); the gallery has pairs of each in another camera, and the
-    json an unlisted tracklet.
+    Test identities 5 (query RGB), 10 and 7 (query IR); the gallery has pairs of each in another
+    camera, and the json unlisted tracklets.
     """
     plan = {
         "train": [("2", "LS3", "1"), ("2", "G25", "1"), ("11", "LS3", "1"), ("11", "CQ1", "2")],

@@ -49,27 +49,38 @@ def decode_frame(path: Path, *, size: tuple[int, int], reduced: bool = True) -> 
     return np.ascontiguousarray(np.asarray(rgb).transpose(2, 0, 1))
 
 
-def check_frame(path: Path) -> str:
-    """Decode a whole image and forget it; returns what is wrong with it, "" where nothing is."""
+def inspect_frame(path: Path) -> tuple[str, tuple[int, int] | None]:
+    """Decode a whole image and forget it.
+
+    Returns:
+        What is wrong with it ("" where nothing is), and its (width, height) where it could be opened.
+    """
+    size = None
     try:
         with Image.open(path) as image:
+            size = image.size
             _require_8_bit(image, path)
             image.load()
     except UnreadableFrameError as error:
-        return error.what
+        return error.what.split(": ", 1)[-1], size
     except _UNREADABLE as error:
-        return unreadable(path, error).what
-    return ""
+        return _reason(error), size
+    return "", size
 
 
 def unreadable(path: Path, error: Exception) -> UnreadableFrameError:
     """The error for a file that Pillow refused."""
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    reason = "no image file" if "cannot identify" in reason else reason
     return UnreadableFrameError(
-        f"cannot read frame {path}: {reason}",
+        f"cannot read frame {path}: {_reason(error)}",
         todo="Run `xreid verify` for all such frames; on_unreadable=replace puts a neighbour in their place.",
     )
+
+
+def _reason(error: Exception) -> str:
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    if "truncated" in reason.lower() or "premature end" in reason.lower():
+        return "the file is truncated"
+    return "no image file" if "cannot identify" in reason else reason
 
 
 def _require_8_bit(image: ImageFile.ImageFile, path: Path) -> None:

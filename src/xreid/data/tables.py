@@ -83,7 +83,7 @@ def read_own_table(root: Path, *, min_frames: int = 1, strict: bool = False) -> 
             f"{root} holds no tracklet table",
             expected=f"a CSV or Parquet file, or one of {', '.join(TABLE_NAMES)}",
         )
-    if path.suffix.lower() == ".parquet" and "frames" in _parquet_columns(path):
+    if is_tracklet_parquet(path):
         table = read_table(path, root=path.parent, source="table")
         rows: Iterable[Tracklet] = table.rows
     else:
@@ -96,6 +96,22 @@ def read_own_table(root: Path, *, min_frames: int = 1, strict: bool = False) -> 
     return TrackletTable(
         root=path.parent, rows=kept, source="table", licence=licence_of(path.parent, terms="own data")
     )
+
+
+def is_tracklet_parquet(path: Path) -> bool:
+    """Whether a table has one row per tracklet (written by xreid) instead of one per frame."""
+    return path.suffix.lower() == ".parquet" and "frames" in _parquet_columns(path)
+
+
+def mixed_tracklets(path: Path) -> list[str]:
+    """The rows of a per-frame table that disagree with the first frame of their tracklet."""
+    first: dict[str, FrameRow] = {}
+    mixed = []
+    for row in read_frame_rows(path):
+        owner = first.setdefault(row.tracklet, row)
+        if row.owner != owner.owner:
+            mixed.append(f"{row.place}: tracklet {row.tracklet} is of {_show(owner)}, not {_show(row)}")
+    return mixed
 
 
 def read_frame_rows(path: Path) -> Iterator[FrameRow]:
