@@ -6,6 +6,8 @@ from typing import Literal
 
 from torch import Tensor
 
+from xreid.models.heads import at_least_float32
+
 
 # Paper eq 9: (1/PK) sum_i || Obar_i^{X,m} - O_CMII,i^{X,m} ||_2^2
 def cross_modality_constraint(
@@ -21,5 +23,5 @@ def cross_modality_constraint(
     Returns:
         float32 [B]; the loss is its mean over the PK clips of each modality.
     """
-    squares = (branch.float() - crossed.float()).square()
+    squares = (at_least_float32(branch) - at_least_float32(crossed)).square()
     return squares.sum(dim=1) if reduction == "sum" else squares.mean(dim=1)

@@ -24,7 +24,7 @@ from xreid.losses.pairing import MODALITIES, partners
 from xreid.losses.prototypes import CrossModalityPrototypes
 from xreid.losses.triplet import batch_hard_triplet
 from xreid.models.config import NetworkConfig
-from xreid.models.heads import Gather, no_gather
+from xreid.models.heads import Gather, at_least_float32, no_gather
 from xreid.models.network import XReID
 from xreid.models.output import NetworkOutput
 
@@ -195,7 +195,7 @@ class Objective(nn.Module):
             targets = targets.repeat_interleave(logits.shape[1])
             logits = logits.flatten(0, 1)
         losses = F.cross_entropy(
-            logits.float(), targets, reduction="none", label_smoothing=self.config.label_smoothing
+            at_least_float32(logits), targets, reduction="none", label_smoothing=self.config.label_smoothing
         )
         return batch.gather(losses).mean()
 

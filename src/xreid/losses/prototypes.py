@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from xreid.core.errors import DataError
 from xreid.losses.config import PrototypeConfig
 from xreid.losses.pairing import MODALITIES
+from xreid.models.heads import at_least_float32
 
 
 class CrossModalityPrototypes(nn.Module):
@@ -46,7 +47,7 @@ class CrossModalityPrototypes(nn.Module):
         """
         num_identities, width = self.memory.shape[1:]
         device = self.memory.device
-        unit = F.normalize(features.to(device, torch.float32), dim=1)
+        unit = F.normalize(features.to(self.memory), dim=1)
         slots = (modalities.to(device).long() * num_identities + labels.to(device)).long()
         sums = unit.new_zeros(self.memory[..., 0].numel(), width).index_add_(0, slots, unit)
         counts = torch.bincount(slots, minlength=len(sums))
@@ -77,8 +78,11 @@ class CrossModalityPrototypes(nn.Module):
             DataError: `initialise` was never called.
         """
         self._require_initialised()
-        unit = F.normalize(features.float(), dim=1)
-        targets, memory = labels, self.memory.clone()  # the graph keeps it; `update` works on the original
+        unit = F.normalize(at_least_float32(features), dim=1)
+        targets, memory = (
+            labels,
+            self.memory.to(unit.dtype, copy=True),
+        )  # the graph keeps it; `update` works on the original
         if self.config.denominator == "batch":
             present, targets = labels.unique(return_inverse=True)
             memory = memory[:, present]
@@ -109,7 +113,7 @@ class CrossModalityPrototypes(nn.Module):
             modalities: [B], 0 visible, 1 infrared.
         """
         self._require_initialised()
-        unit = F.normalize(features.float(), dim=1)
+        unit = F.normalize(features.to(self.memory), dim=1)
         for modality in MODALITIES.values():
             eligible = self._eligible(modalities, modality)
             self._move(self.memory[modality], unit[eligible], labels[eligible])

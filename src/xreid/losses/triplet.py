@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from xreid.core.errors import DataError
+from xreid.models.heads import at_least_float32
 
 
 # L_tri = mean_a max(0, margin + max_{p: y_p = y_a} ||f_a - f_p|| - min_{n: y_n != y_a} ||f_a - f_n||)
@@ -23,7 +24,7 @@ def batch_hard_triplet(features: Tensor, labels: Tensor, *, margin: float) -> Te
     Raises:
         DataError: The batch holds one identity only.
     """
-    features = features.float()
+    features = at_least_float32(features)
     # differences, not products: exact where features are long and close together
     distances = torch.cdist(features, features, compute_mode="donot_use_mm_for_euclid_dist")
     same = labels.unsqueeze(0) == labels.unsqueeze(1)

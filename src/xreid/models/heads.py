@@ -17,6 +17,11 @@ def no_gather(local: Tensor) -> Tensor:
     return local
 
 
+def at_least_float32(values: Tensor) -> Tensor:
+    """Half precision widened to float32; float32 and float64 as they are."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
+
+
 class BNNeck(nn.Module):
     """BatchNorm1d with its bias frozen at zero, in float32.
 
@@ -50,7 +55,7 @@ class BNNeck(nn.Module):
             DataError: A training batch of one row, whose variance does not exist.
         """
         with torch.autocast(features.device.type, enabled=False):
-            features = features.float()
+            features = at_least_float32(features)
             if not self.training:
                 return (features - self.running_mean) * (self.running_var + self.eps).rsqrt() * self.weight
             batch = self.gather(features)
