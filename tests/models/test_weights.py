@@ -202,7 +202,9 @@ def damaged(case: str, weights: dict[str, Tensor], folder: Path) -> str:
     if case == "missing block":
         del changed["blocks.1.mlp.fc1.weight"]
     elif case == "deeper":
-        changed |= {n.replace("blocks.1", "blocks.2"): v for n, v in weights.items() if "blocks.1" in n}
+        changed |= {
+            n.replace("blocks.1", "blocks.2"): v.clone() for n, v in weights.items() if "blocks.1" in n
+        }
     elif case == "wider":
         changed["norm.weight"] = torch.ones(48)
     elif case == "other patch":

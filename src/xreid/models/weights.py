@@ -123,14 +123,7 @@ def _read_file(path: Path) -> Weights:
                 warnings.simplefilter("ignore")  # deprecated, yet the only reader of OpenAI's archives
                 return dict(torch.jit.load(str(path), map_location="cpu").state_dict())
         loaded = torch.load(path, map_location="cpu", weights_only=True)
-    except (
-        OSError,
-        RuntimeError,
-        ValueError,
-        EOFError,
-        pickle.UnpicklingError,
-        _safetensor_error(),
-    ) as error:
+    except _unreadable() as error:
         reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
             f"cannot read weights {path}", got=reason, todo="Fetch the file again."
@@ -143,10 +136,21 @@ def _read_file(path: Path) -> Weights:
     return {name: value for name, value in loaded.items() if isinstance(value, Tensor)}
 
 
-def _safetensor_error() -> type[Exception]:
+def _unreadable() -> tuple[type[Exception], ...]:
+    """What the three readers raise on damaged files; the old torch format fails in many ways."""
     from safetensors import SafetensorError
 
-    return SafetensorError
+    return (
+        OSError,
+        RuntimeError,
+        ValueError,
+        EOFError,
+        LookupError,
+        AttributeError,
+        TypeError,
+        pickle.UnpicklingError,
+        SafetensorError,
+    )
 
 
 def _is_torchscript(path: Path) -> bool:
