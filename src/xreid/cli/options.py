@@ -24,7 +24,8 @@ class VerbParser(ArgumentParser):
 def parse(options: type[T], argv: Sequence[str], *, verb: str, positional: Sequence[str] = ()) -> T:
     """Parse `argv` into the dataclass `options`.
 
-    Every field is an option `--field`; those named in `positional` may also be given by place, in order.
+    Every field is an option `--field` (`--some-field` and `--some_field` are the same); those named in
+    `positional` may also be given by place, in order.
     `--config FILE` reads a YAML file first.
 
     Raises:
@@ -33,7 +34,7 @@ def parse(options: type[T], argv: Sequence[str], *, verb: str, positional: Seque
     parser = VerbParser(prog=f"xreid {verb}", description=(options.__doc__ or "").split("\n")[0])
     parser.add_argument("--config", action="config", help="YAML file with options")
     parser.add_class_arguments(options)
-    namespace = parser.parse_args(_place(list(argv), positional))
+    namespace = parser.parse_args(_underscored(options, _place(list(argv), positional)))
     values: dict[str, Any] = parser.instantiate_classes(namespace).as_dict()
     values.pop("config", None)
     return options(**values)
@@ -45,3 +46,12 @@ def _place(argv: list[str], positional: Sequence[str]) -> list[str]:
     while argv and names and not argv[0].startswith("-"):
         placed.append(f"--{names.pop(0)}={argv.pop(0)}")
     return placed + argv
+
+
+def _underscored(options: type[object], argv: list[str]) -> list[str]:
+    """Spell `--some-field` as the field it names; other words stay as they are."""
+    known = {
+        f"--{name.replace('_', '-')}": f"--{name}" for name in getattr(options, "__dataclass_fields__", {})
+    }
+    words = [word.partition("=") for word in argv]
+    return [known.get(name, name) + equals + value for name, equals, value in words]
