@@ -1,0 +1,132 @@
+"""What makes real crops hard: jittered boxes, things in front, bystanders, poor resolution, compression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from xreid.simulation.wardrobe import Material, cloth_material
+
+Floats = npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nuisance:
+    """Nuisances of one walk; F frames.
+
+    Attributes:
+        strength: 0 (all off) to 1.
+        shift: float32 [F, 2], error of the box's middle in shares of its height.
+        scale: float32 [F], error of its height as a factor.
+        aspect: Width of the box by its height.
+        bystander: Ground offset (x, y) of another person from this one in metres, or None.
+        drift: Movement of the bystander in metres a frame.
+        occluder: What stands in the way, or None.
+        detail: Resolution as a share of the crop's.
+        flicker: float32 [F], factors on the brightness.
+        quality: JPEG quality.
+        smear: Length of the motion blur in pixels.
+    """
+
+    strength: float
+    shift: Floats
+    scale: Floats
+    aspect: float
+    bystander: tuple[float, float] | None
+    drift: tuple[float, float]
+    occluder: Occluder | None
+    detail: float
+    flicker: Floats
+    quality: int
+    smear: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Occluder:
+    """A thing between camera and person, fixed in the world.
+
+    Attributes:
+        kind: "post" (narrow, full height), "low" (a counter, bin or hedge), "edge" (a wall's corner).
+        offset_m: Where it stands beside the middle of the path.
+        width_m: Half width.
+        height_m: Height of a low one.
+        nearer: Its distance as a share of the person's.
+        material: Its surface.
+    """
+
+    kind: str
+    offset_m: float
+    width_m: float
+    height_m: float
+    nearer: float
+    material: Material
+
+
+def draw_nuisance(rng: np.random.Generator, *, frames: int, strength: float, quality: int) -> Nuisance:
+    """Nuisances for a walk of `frames` frames."""
+    s = strength
+    bias = s * rng.normal(0, [0.035, 0.035])
+    shake = s * rng.normal(0, 0.012, (frames, 2))
+    scale = 1 + s * (rng.normal(0.02, 0.06) + rng.normal(0, 0.015, frames))
+    away = rng.choice([-1, 1]) * rng.uniform(0.4, 0.75)
+    bystander = (float(away), float(rng.uniform(-0.9, 1.2))) if rng.random() < 0.5 * s else None
+    return Nuisance(
+        strength=s,
+        shift=(bias + shake).astype(np.float32),
+        scale=np.clip(scale, 0.85, 1.25).astype(np.float32),
+        aspect=float(rng.uniform(0.42, 0.42 + 0.1 * (0.4 + 0.6 * s))),
+        bystander=bystander,
+        drift=(float(rng.normal(0, 0.03)), float(rng.normal(0, 0.03))),
+        occluder=_draw_occluder(rng) if rng.random() < 0.55 * s else None,
+        detail=float(1 - s * rng.uniform(0, 0.65)),
+        flicker=(1 + s * rng.normal(0, 0.03, frames)).astype(np.float32),
+        quality=int(np.clip(quality - s * rng.uniform(5, 60), 20, 100)),
+        smear=int(rng.integers(0, 1 + round(5 * s))),
+    )
+
+
+def _draw_occluder(rng: np.random.Generator) -> Occluder:
+    kind = str(rng.choice(["post", "low", "edge"], p=[0.4, 0.38, 0.22]))
+    sides = {"post": rng.uniform(-0.5, 0.5), "low": rng.uniform(-0.6, 0.6)}
+    widths = {"post": rng.uniform(0.04, 0.1), "low": rng.uniform(0.35, 1.2), "edge": 3.0}
+    edge = float(rng.choice([-1, 1]) * (3.0 + rng.uniform(-0.1, 0.4)))
+    return Occluder(
+        kind=kind,
+        offset_m=float(sides.get(kind, edge)),
+        width_m=float(widths[kind]),
+        height_m=float(rng.uniform(0.35, 0.95)) if kind == "low" else 4.0,
+        nearer=float(rng.uniform(0.7, 0.9)),
+        material=cloth_material(rng),
+    )
+
+
+def draw_occluder(
+    image: Floats, occluder: Occluder, corners: Floats, *, infrared: bool, light: float, grain: Floats
+) -> None:
+    """Draw an occluder into a crop.
+
+    Args:
+        image: float32 [H, W] or [H, W, 3], 0..255, changed in place.
+        occluder: The thing.
+        corners: float32 [4, 2], its outline in crop pixels.
+        infrared: Which reflectance to show.
+        light: Brightness factor.
+        grain: float32 [H, W], surface texture around 0.
+    """
+    mask = np.zeros(image.shape[:2], np.uint8)
+    cv2.fillConvexPoly(mask, np.round(np.clip(corners, -4000, 4000) * 8).astype(np.int32), 255, cv2.LINE_8, 3)
+    weight = cv2.blur(mask, (3, 3)).astype(np.float32) / 255
+    if not weight.any():
+        return
+    left, right = corners[:, 0].min(), corners[:, 0].max()
+    across = (np.arange(image.shape[1], dtype=np.float32) - left) / max(right - left, 1.0)
+    round_ = 0.62 + 0.38 * np.sin(np.pi * np.clip(across, 0.02, 0.98)) if occluder.kind == "post" else 1.0
+    tone = light * 255 * (round_ + 0.05 * grain)
+    if image.ndim == 2:
+        image += weight * (tone * (occluder.material.nir if infrared else 0.5) - image)
+        return
+    colour = np.array(occluder.material.colour, np.float32)
+    image += weight[..., None] * (tone[..., None] * colour - image)
