@@ -280,14 +280,9 @@ def _load(
         pin_memory=pin_memory and torch.cuda.is_available(),
         # Without its own generator the loader would draw a base seed from the global one.
         generator=torch.Generator().manual_seed(0),
-        worker_init_fn=_one_thread,
         **options,
     )
     yield from loader
-
-
-def _one_thread(_: int) -> None:
-    torch.set_num_threads(1)
 
 
 def _require_shared_memory(needed: int) -> None:
