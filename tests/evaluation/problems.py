@@ -28,7 +28,7 @@ def embedding_set(
     vectors: np.ndarray | None = None,
     *,
     root: Path = Path("/nowhere"),
-    source="own",
+    source: str = "own",
 ) -> EmbeddingSet:
     """The rows with the given vectors (made unit length), or with seeded random ones."""
     if vectors is None:
@@ -54,7 +54,8 @@ def people(
     per_camera: int = 1,
     noise: float = 0.5,
     seed: int = 0,
-    **where: object,
+    root: Path = Path("/nowhere"),
+    source: str = "own",
 ) -> EmbeddingSet:
     """`count` persons, each seen by every camera in both modalities; infrared is the query list."""
     generator = np.random.default_rng(seed)
@@ -68,7 +69,7 @@ def people(
                     subset = "query" if modality is IR else "gallery"
                     rows.append(row(name, f"{person:04d}", f"D{camera + 1}", modality, subset))
                     vectors.append(centre + noise * generator.standard_normal(16))
-    return embedding_set(rows, np.array(vectors), **where)  # type: ignore[arg-type]
+    return embedding_set(rows, np.array(vectors), root=root, source=source)
 
 
 @dataclass

@@ -58,7 +58,7 @@ def test_queries_of_one_person_count_as_one_piece_of_evidence() -> None:
 
 
 def test_coverage_is_about_what_it_says() -> None:
-    """95% intervals of a known mean hold it in 90% to 99% of 200 draws of 60 identities, 1 to 9 queries each."""
+    """95% intervals of a known mean hold it in 90% to 99% of 200 draws of 60 people, 1 to 9 queries each."""
     generator = np.random.default_rng(4)
     held = 0
     for _ in range(200):
