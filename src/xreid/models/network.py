@@ -143,6 +143,11 @@ class XReID(nn.Module):
         Returns:
             float32 [B, sum of the layout's widths], each row of unit length.
         """
+        return F.normalize(self.features(clips, cameras), dim=1)
+
+    @torch.no_grad()
+    def features(self, clips: Tensor, cameras: Tensor | None = None) -> Tensor:
+        """As `embed`, before the rows are brought to unit length: what clips of one tracklet are averaged as."""
         was_training = self.training
         self.eval()
         try:
@@ -156,7 +161,7 @@ class XReID(nn.Module):
             "proj": output.sequence_proj,
             "interaction": output.interaction,
         }
-        return F.normalize(torch.cat([parts[name].float() for name, _ in self.layout], dim=1), dim=1)
+        return torch.cat([parts[name].float() for name, _ in self.layout], dim=1)
 
     def frame_logits(self, output: NetworkOutput) -> dict[str, Tensor]:
         """Classifier outputs of every frame by feature name, float32 [B, T, Y]; training only.
