@@ -64,9 +64,8 @@ class LongTermInteraction(nn.Module):
 
     def forward(self, cls_BTD: Tensor, patches_BTND: Tensor) -> Tensor:
         """Map class tokens [B, T, D] and patches [B, T, N, D] to [B, T, D], one result per query frame."""
-        queries = cls_BTD.roll(
-            self.stride, dims=1
-        )  # entry t is z_cls_{t-S}: cheaper than rolling the patches
+        # entry t is z_cls_{t-S}: rolling the queries is cheaper than rolling the patches
+        queries = cls_BTD.roll(self.stride, dims=1)
         return _attend(self.blocks, queries, patches_BTND).roll(-self.stride, dims=1)
 
 
