@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xreid.core.errors import ConfigError, DataError
+from xreid.core.errors import ConfigError, DataError, XReidError
 from xreid.core.seeding import numpy_generator
 from xreid.core.tracklets import Modality, TrackletTable, index_of
 from xreid.data.augment import ClipAugment, Normalise
@@ -273,7 +273,7 @@ def _load(
         method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
         options = {"prefetch_factor": _PREFETCH, "multiprocessing_context": method}
     loader = DataLoader(
-        dataset,
+        _Returning(dataset),
         batch_size=None,
         shuffle=False,
         num_workers=workers,
@@ -282,7 +282,26 @@ def _load(
         generator=torch.Generator().manual_seed(0),
         **options,
     )
-    yield from loader
+    for batch in loader:
+        if isinstance(batch, XReidError):
+            raise batch
+        yield batch
+
+
+class _Returning(Dataset[ClipBatch | XReidError]):
+    """Hands errors over as items: raised in a worker, they would reach the user as its traceback."""
+
+    def __init__(self, dataset: Dataset[ClipBatch]) -> None:
+        self.dataset = dataset
+
+    def __len__(self) -> int:
+        return len(self.dataset)  # type: ignore[arg-type]
+
+    def __getitem__(self, index: int) -> ClipBatch | XReidError:
+        try:
+            return self.dataset[index]
+        except XReidError as error:
+            return error
 
 
 def _require_shared_memory(needed: int) -> None:
