@@ -1,1 +1,1 @@
-"""From a checkpoint and tracklets to stored embeddings."""
+"""Checkpoint and tracklets -> stored embeddings."""

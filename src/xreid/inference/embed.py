@@ -1,0 +1,326 @@
+"""Tracklets to stored embeddings: batched, resumable, and the same on 1 or N processes.
+
+The table is cut into parts of fixed size. Batches are formed within a part, so that its vectors do not
+depend on what was done before or by whom; finished parts lie on disk until the whole set is written.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch.nn import functional as F
+
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
+from xreid.core.errors import ConfigError, DataError
+from xreid.core.files import atomic_file, read_json, sha256_of_value, write_json
+from xreid.core.tracklets import TrackletTable
+from xreid.data.clips import ClipReader, OnUnreadable
+from xreid.data.loader import ClipBatch, evaluation_clips
+from xreid.data.sampling import FrameSampling
+from xreid.inference.background import ahead
+from xreid.inference.checkpoint import LoadedModel
+from xreid.inference.processes import Processes
+
+Vectors = npt.NDArray[np.float32]
+Tell = Callable[[int, int], None]
+
+_JOB = "job.json"
+_AHEAD = 3  # batches prepared while the model works
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedConfig:
+    """What is computed of each tracklet; part of the embeddings' origin, but for the batch size.
+
+    Attributes:
+        sampling: Which frames: "auto" is the checkpoint's; "dense" takes all, as consecutive clips whose
+            features are averaged before they are brought to unit length.
+        frames: Frames of a clip; 0 for the checkpoint's.
+        clips_per_batch: Most clips at once; changes the vectors by rounding only.
+        precision: Arithmetic of the encoder: "fp32" or "bf16" (autocast).
+        on_unreadable: Unreadable frames are an "error", or "replace" takes the nearest readable one.
+        tracklets_per_part: What is lost at most when the process is killed.
+    """
+
+    sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
+    frames: int = 0
+    clips_per_batch: int = 32
+    precision: Literal["fp32", "bf16"] = "fp32"
+    on_unreadable: OnUnreadable = "error"
+    tracklets_per_part: int = 256
+
+    def __post_init__(self) -> None:
+        for name, low in (("frames", 0), ("clips_per_batch", 1), ("tracklets_per_part", 1)):
+            if getattr(self, name) < low:
+                raise ConfigError(
+                    f"{name} is out of range", expected=f"{low} or more", got=str(getattr(self, name))
+                )
+
+    def resolved(self, model: LoadedModel) -> EmbedConfig:
+        """With the checkpoint's values where "auto" or 0 stands."""
+        defaults = model.checkpoint.preprocessing
+        sampling = defaults.sampling if self.sampling == "auto" else self.sampling
+        return replace(self, sampling=sampling, frames=self.frames or defaults.frames)
+
+
+class Embedder:
+    """Runs a model over the rows of a table, in memory.
+
+    Args:
+        model: The model.
+        table: The tracklets.
+        config: What to compute.
+        workers: Loader processes; 0 loads in a thread.
+        cache_bytes: Memory for decoded frames, where tracklets are embedded more than once.
+    """
+
+    def __init__(
+        self,
+        model: LoadedModel,
+        table: TrackletTable,
+        *,
+        config: EmbedConfig,
+        workers: int = 0,
+        cache_bytes: int = 0,
+    ) -> None:
+        self.model, self.table, self.workers = model, table, workers
+        self.config = config.resolved(model)
+        preprocessing = model.checkpoint.preprocessing
+        self.reader = ClipReader(
+            table,
+            size=model.network.config.frame_size,
+            mean=preprocessing.mean,
+            std=preprocessing.std,
+            on_unreadable=config.on_unreadable,
+            cache_bytes=cache_bytes,
+        )
+
+    @property
+    def origin(self) -> EmbeddingOrigin:
+        """What the vectors are stamped with."""
+        config, preprocessing = self.config, self.model.checkpoint.preprocessing
+        return self.model.origin(
+            source=self.table.source,
+            preprocessing={
+                "frame_size": list(self.model.network.config.frame_size),
+                "mean": list(preprocessing.mean),
+                "std": list(preprocessing.std),
+                "frames": config.frames,
+                "sampling": config.sampling,
+                "precision": config.precision,
+            },
+        )
+
+    def unseen_cameras(self) -> list[str]:
+        """Cameras of the table that the model was not trained on: they get no camera embedding."""
+        if self.model.network.camera_embedding is None:
+            return []
+        return sorted(set(self.table.cameras()) - set(self.model.network.config.cameras))
+
+    def embed(self, rows: Sequence[int]) -> Vectors:
+        """float32 [len(rows), D] of unit length, in the order of `rows`."""
+        return next(self.embed_parts([rows]))
+
+    def embed_parts(self, parts: Sequence[Sequence[int]]) -> Iterator[Vectors]:
+        """The vectors of each part; loading runs ahead, also from one part to the next."""
+        width = sum(w for _, w in self.model.network.layout)
+        with closing(ahead(self._batches(parts), depth=_AHEAD)) as batches:
+            current, sums = 0, torch.zeros(len(parts[0]) if parts else 0, width)
+            counts, place = torch.zeros(len(sums)), _places(parts[0] if parts else ())
+            for part, batch in batches:
+                if part != current:
+                    yield _unit(sums, counts)
+                    current, sums = part, torch.zeros(len(parts[part]), width)
+                    counts, place = torch.zeros(len(sums)), _places(parts[part])
+                where = torch.tensor([place[row] for row in batch.rows.tolist()])
+                sums.index_add_(0, where, self._features(batch))
+                counts.index_add_(0, where, torch.ones(len(where)))
+            if parts:
+                yield _unit(sums, counts)
+
+    def _batches(self, parts: Sequence[Sequence[int]]) -> Generator[tuple[int, ClipBatch], None, None]:
+        for number, rows in enumerate(parts):
+            for batch in evaluation_clips(
+                self.reader,
+                rows,
+                frames_per_clip=self.config.frames,
+                sampling=FrameSampling(self.config.sampling),
+                clips_per_batch=self.config.clips_per_batch,
+                cameras=self.model.network.config.cameras,
+                workers=self.workers,
+                pin_memory=self.model.device.type == "cuda",
+            ):
+                yield number, batch
+
+    def _features(self, batch: ClipBatch) -> torch.Tensor:
+        device = self.model.device
+        moved = batch.to(device, non_blocking=True)
+        with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
+            return self.model.network.features(moved.clips, moved.cameras).cpu()
+
+
+def embed_tracklets(
+    model: LoadedModel,
+    table: TrackletTable,
+    *,
+    out: Path,
+    config: EmbedConfig | None = None,
+    processes: Processes | None = None,
+    workers: int = 0,
+    tell: Tell = lambda done, total: None,
+    note: Callable[[str], None] = lambda text: None,
+) -> EmbeddingSet:
+    """Embed a table into the folder `out`; killed and called again, it goes on where it was.
+
+    Args:
+        model: The model, on this process's device.
+        table: The tracklets; all processes get the same.
+        out: Folder to write; must not hold other embeddings.
+        config: What to compute.
+        processes: This process among those of the job; default alone.
+        workers: Loader processes of this process.
+        tell: Called with tracklets done and to do, of this process.
+        note: Called with remarks, once each: unseen cameras, replaced frames, work found done.
+
+    Returns:
+        The set; on processes other than the first, the one that the first has written.
+
+    Raises:
+        ConfigError: `out` holds something else.
+        DataError: A frame cannot be read.
+        XReidError: `out` cannot be written.
+    """
+    me = processes or Processes(device=model.device)
+    embedder = Embedder(model, table, config=config or EmbedConfig(), workers=workers)
+    job = _job_of(embedder)
+    if me.broadcast(_is_done(out, embedder, job) if me.is_first else None):
+        note(f"{out} already holds these embeddings")
+        return EmbeddingSet.load(out)
+    parts_folder = out.parent / f".{out.name}.parts"
+    if me.is_first:
+        _prepare(parts_folder, job, note=note)
+        _note_unseen(embedder, note)
+    me.wait()
+    _embed_missing(embedder, parts_folder, me, tell=tell)
+    if embedder.reader.replaced:
+        note(f"{embedder.reader.replaced} unreadable frames were replaced by their neighbours")
+    me.wait()
+    if me.is_first:
+        files = [_part_file(parts_folder, i) for i in range(len(_parts(embedder)))]
+        vectors = np.concatenate([np.load(file) for file in files])
+        EmbeddingSet(vectors=vectors, table=table, origin=embedder.origin).save(out)
+        shutil.rmtree(parts_folder, ignore_errors=True)
+    me.wait()
+    return EmbeddingSet.load(out)
+
+
+def _embed_missing(embedder: Embedder, folder: Path, me: Processes, *, tell: Tell) -> None:
+    """Embed this process's share of the parts that are not on disk."""
+    parts = list(enumerate(_parts(embedder)))[me.rank :: me.size]
+    missing = [(i, rows) for i, rows in parts if not _is_whole(_part_file(folder, i), len(rows))]
+    total, todo = sum(len(rows) for _, rows in parts), sum(len(rows) for _, rows in missing)
+    done = total - todo
+    tell(done, total)
+    vectors_of_parts = embedder.embed_parts([rows for _, rows in missing])
+    for (number, rows), vectors in zip(missing, vectors_of_parts, strict=True):
+        with atomic_file(_part_file(folder, number)) as temporary:
+            np.save(temporary, vectors)
+        done += len(rows)
+        tell(done, total)
+
+
+def _parts(embedder: Embedder) -> list[range]:
+    count, size = len(embedder.table), embedder.config.tracklets_per_part
+    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+
+def _part_file(folder: Path, number: int) -> Path:
+    return folder / f"{number:06d}.npy"
+
+
+def _is_whole(path: Path, rows: int) -> bool:
+    try:
+        return len(np.load(path, mmap_mode="r")) == rows
+    except (OSError, ValueError, EOFError):
+        return False
+
+
+def _job_of(embedder: Embedder) -> dict[str, Any]:
+    """What must agree for work found on disk to be of use."""
+    origin, table, config = embedder.origin, embedder.table, embedder.config
+    return {
+        "checkpoint": origin.checkpoint,
+        "config": origin.config,
+        "preprocessing": origin.preprocessing,
+        "batch": config.clips_per_batch,
+        "part": config.tracklets_per_part,
+        "on_unreadable": config.on_unreadable,
+        "tracklets": table_hash(table),
+    }
+
+
+def table_hash(table: TrackletTable) -> str:
+    """SHA-256 of what a table lists: names, people, cameras, modalities, frames; not of the frames' bytes."""
+    return sha256_of_value(
+        [[row.name, row.identity, row.camera, row.modality.value, row.subset, row.frames] for row in table]
+    )
+
+
+def _is_done(out: Path, embedder: Embedder, job: dict[str, Any]) -> bool:
+    """Whether `out` holds the result.
+
+    Raises:
+        ConfigError: It holds something else.
+    """
+    if not out.exists():
+        return False
+    try:
+        found = EmbeddingSet.load(out)
+    except DataError as error:
+        raise ConfigError(f"{out} exists and is no embedding set", todo="Choose another folder.") from error
+    if found.origin.key == embedder.origin.key and table_hash(found.table) == job["tracklets"]:
+        return True
+    raise ConfigError(
+        f"{out} holds embeddings of another model, other options or other tracklets",
+        todo="Choose another folder, or remove that one.",
+    )
+
+
+def _prepare(folder: Path, job: dict[str, Any], *, note: Callable[[str], None]) -> None:
+    """Make the folder of parts; parts of another job are dropped, those of this one kept."""
+    if folder.exists():
+        try:
+            same = read_json(folder / _JOB) == job
+        except DataError:
+            same = False
+        if same:
+            for stray in folder.glob(".*"):  # half-written by a process that was killed
+                stray.unlink(missing_ok=True)
+            note(f"going on with the parts in {folder}")
+            return
+        shutil.rmtree(folder)
+    write_json(folder / _JOB, job)
+
+
+def _note_unseen(embedder: Embedder, note: Callable[[str], None]) -> None:
+    unseen = embedder.unseen_cameras()
+    if unseen:
+        shown = ", ".join(unseen[:6]) + (", ..." if len(unseen) > 6 else "")
+        note(f"{len(unseen)} cameras were not in training ({shown}): embedded without camera embedding")
+
+
+def _places(rows: Sequence[int]) -> dict[int, int]:
+    return {row: i for i, row in enumerate(rows)}
+
+
+def _unit(sums: torch.Tensor, counts: torch.Tensor) -> Vectors:
+    vectors: Vectors = F.normalize(sums / counts.unsqueeze(1), dim=1).numpy()
+    return vectors
