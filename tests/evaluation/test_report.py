@@ -162,6 +162,11 @@ def test_every_oddity_is_a_warning() -> None:
     assert "[" not in table.splitlines()[3], "one identity has no interval"
 
 
+def test_an_interval_without_width_is_not_sold_as_certainty() -> None:
+    result = evaluate(people(5, noise=0.01), HITSZ_VCM, direction=I2V)
+    assert any("no certainty: I2V Rank-1 and" in w for w in warnings([result], simulated=True))
+
+
 def test_the_text_table_has_protocol_scores_intervals_and_counts() -> None:
     results = evaluate_directions(people(10, noise=2.0), HITSZ_VCM)
     text = format_table(results)

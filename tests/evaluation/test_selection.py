@@ -127,6 +127,11 @@ REFUSED = {
         HITSZ_VCM,
         "1 tracklets have no camera; got e.g. a.*generic",
     ),
+    "fewer visible rows than a batch": (
+        bupt(visible_gallery=12),
+        BUPT_CAMPUS_PAPER64,
+        "no gallery tracklet.*here all; use --protocol bupt-campus/full",
+    ),
     "a visible query": (
         table(row("a", "1", "D1", VIS, "query"), row("b", "1", "D1", VIS, "gallery")),
         HITSZ_VCM,

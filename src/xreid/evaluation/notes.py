@@ -57,12 +57,18 @@ def _single(result: EvaluationResult) -> str:
     return f"person {result.query_identities[result.valid_rows()[0]]}" if result.num_identities < 2 else ""
 
 
+def _saturated(result: EvaluationResult) -> str:
+    names = [name for name, e in result.metrics.items() if e.low is not None and e.low == e.high]
+    return " and ".join(names)
+
+
 # Head of a warning, and each direction's part of it ("" where there is none).
 _WARNINGS: tuple[tuple[str, Callable[[EvaluationResult], str]], ...] = (
     ("Lists of other sizes than the published protocol's, so not comparable with published scores", _sizes),
     ("Queries without a positive left are in no score, as in the published evaluators", _dropped),
     ("Tracklets of unknown identity were left out", _unknown),
     ("Positives share their score with another tracklet (gallery order decides, which is arbitrary)", _tied),
+    ("Intervals without width, where the bootstrap sees no spread; that is no certainty", _saturated),
     ("A single identity was searched for, so there are no intervals", _single),
 )
 

@@ -126,6 +126,11 @@ def _require(
     if modality is not None and have == [str(modality.other)]:
         other = modality.other
         todo = f"Embed the '{modality}' tracklets too, or evaluate --directions '{other}->{other}'."
+    elif protocol.visible_batch and modality is not Modality.INFRARED:
+        todo = (
+            f"Its batch rule drops a list's last (visible rows modulo {protocol.visible_batch}), here all; "
+            "use --protocol bupt-campus/full."
+        )
     else:
         todo = _OTHER_PROTOCOL
     raise ProtocolError(
