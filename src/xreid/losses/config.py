@@ -34,7 +34,7 @@ class PrototypeConfig:
 
     enabled: bool = True
     feature: Literal["tap_v", "bn_concat"] = "tap_v"
-    update: Literal["cross", "either", "own"] = "cross"
+    update: Literal["cross", "either", "own", "none"] = "cross"
     momentum: float = 0.2
     temperature: float | None = 0.05
     denominator: Literal["all", "batch"] = "all"
@@ -46,6 +46,32 @@ class PrototypeConfig:
             raise ConfigError("momentum is out of range", expected="0 <= mu < 1", got=str(self.momentum))
         if self.temperature is not None and self.temperature <= 0:
             raise ConfigError("temperature is out of range", expected="above 0", got=str(self.temperature))
+
+
+@dataclass(frozen=True, kw_only=True)
+class PromptConfig:
+    """Stage one of CLIP-ReID: prompts are learnt while both encoders stand still ("textual prompts", Table
+    4).
+
+    Attributes:
+        weights: CLIP weights with the text encoder: a file (.safetensors, ViT-B-16.pt) or a Hugging Face
+            name.
+        epochs: Passes over the stored image features.
+        batch_size: Features in a batch.
+        learning_rate: Of Adam, falling to 0 along a half cosine.
+        temperature: Divides the cosines; 0.01 is what CLIP was trained to.
+    """
+
+    weights: str = "openai/clip-vit-base-patch16"
+    epochs: int = 120
+    batch_size: int = 64
+    learning_rate: float = 3.5e-4
+    temperature: float = 0.01
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "learning_rate", "temperature"):
+            if getattr(self, name) <= 0:
+                raise ConfigError(f"{name} is out of range", expected="above 0", got=str(getattr(self, name)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -123,6 +123,8 @@ class CrossModalityPrototypes(nn.Module):
             return modalities != modality
         if self.config.update == "own":
             return modalities == modality
+        if self.config.update == "none":
+            return torch.zeros_like(modalities, dtype=torch.bool)
         return torch.ones_like(modalities, dtype=torch.bool)
 
     def _move(self, prototypes: Tensor, unit: Tensor, labels: Tensor) -> None:

@@ -147,7 +147,8 @@ class XReID(nn.Module):
 
     @torch.no_grad()
     def features(self, clips: Tensor, cameras: Tensor | None = None) -> Tensor:
-        """As `embed`, before the rows are brought to unit length: what clips of one tracklet are averaged as."""
+        """As `embed`, before the rows are brought to unit length: what clips of one tracklet are averaged
+        as."""
         was_training = self.training
         self.eval()
         try:

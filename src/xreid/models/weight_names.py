@@ -40,6 +40,34 @@ TRANSFORMERS_NAMES = (
     (r"^vision_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.", r"blocks.\1.attn.proj."),
     (r"^vision_model\.encoder\.layers\.(\d+)\.mlp\.fc([12])\.", r"blocks.\1.mlp.fc\2."),
 )
+TRANSFORMERS_TEXT_NAMES = (
+    (r"^text_model\.embeddings\.token_embedding\.", "token_embedding."),
+    (r"^text_model\.embeddings\.position_embedding\.weight$", "positional_embedding"),
+    (r"^text_model\.final_layer_norm\.", "ln_final."),
+    (r"^text_projection\.weight$", "text_projection"),
+    (r"^text_model\.encoder\.layers\.(\d+)\.layer_norm([12])\.", r"transformer.resblocks.\1.ln_\2."),
+    (r"^text_model\.encoder\.layers\.(\d+)\.self_attn\.qkv\.", r"transformer.resblocks.\1.attn.in_proj_"),
+    (
+        r"^text_model\.encoder\.layers\.(\d+)\.self_attn\.out_proj\.",
+        r"transformer.resblocks.\1.attn.out_proj.",
+    ),
+    (r"^text_model\.encoder\.layers\.(\d+)\.mlp\.fc1\.", r"transformer.resblocks.\1.mlp.c_fc."),
+    (r"^text_model\.encoder\.layers\.(\d+)\.mlp\.fc2\.", r"transformer.resblocks.\1.mlp.c_proj."),
+)
+TEXT_NAMES = ("token_embedding.", "positional_embedding", "transformer.", "ln_final.", "text_projection")
+
+
+def to_openai_text_names(weights: Weights) -> Weights:
+    """The text encoder's weights under OpenAI's names, in float32; empty where there is none."""
+    weights = {name.removeprefix("module."): value for name, value in weights.items()}
+    if "text_model.embeddings.token_embedding.weight" in weights:
+        text = {n: v for n, v in weights.items() if n.startswith(("text_model.", "text_projection."))}
+        text.pop("text_model.embeddings.position_ids", None)
+        weights = _renamed(_join_qkv(text), TRANSFORMERS_TEXT_NAMES)
+        weights["text_projection"] = weights["text_projection"].t()
+    elif "text.token_embedding.weight" in weights:
+        weights = _below(weights, "text.")
+    return {name: value.float() for name, value in weights.items() if name.startswith(TEXT_NAMES)}
 
 
 def to_timm_names(weights: Weights) -> Weights:

@@ -45,18 +45,28 @@ def read_encoder_weights(source: str) -> Weights:
     Raises:
         CheckpointError: They are absent, damaged, or no CLIP image encoder.
     """
-    path = Path(source).expanduser()
-    if not path.is_file():
-        if path.suffix in FILE_SUFFIXES or path.is_absolute():
-            raise CheckpointError(
-                f"there are no weights at {source}",
-                expected="a file (.safetensors, .pt) or a name such as openai/clip-vit-base-patch16",
-            )
-        path = hub_file(source)
+    path = locate_weights(source)
     try:
-        return to_timm_names(_read_file(path))
+        return to_timm_names(read_tensors(path))
     except CheckpointError as error:
         raise CheckpointError(f"{source}: {error.what}", expected=error.expected, got=error.got) from error
+
+
+def locate_weights(source: str) -> Path:
+    """The file that `source` names: itself, or one of the hub's.
+
+    Raises:
+        CheckpointError: There is no such file or name.
+    """
+    path = Path(source).expanduser()
+    if path.is_file():
+        return path
+    if path.suffix in FILE_SUFFIXES or path.is_absolute():
+        raise CheckpointError(
+            f"there are no weights at {source}",
+            expected="a file (.safetensors, .pt) or a name such as openai/clip-vit-base-patch16",
+        )
+    return hub_file(source)
 
 
 def convert_archive(source: Path, out: Path) -> int:
@@ -110,9 +120,14 @@ def resample_positions(pos_embed: Tensor, *, grid: tuple[int, int]) -> Tensor:
     )
 
 
-def _read_file(path: Path) -> Weights:
-    """Tensors of a safetensors file, a TorchScript archive, or a state dict (read without running its
-    pickle)."""
+def read_tensors(path: Path) -> Weights:
+    """Tensors of a safetensors file, a TorchScript archive or a state dict, under their own names.
+
+    A state dict is read without running its pickle.
+
+    Raises:
+        CheckpointError: The file is damaged or holds no tensors.
+    """
     try:
         if path.suffix == ".safetensors":
             from safetensors.torch import load_file
