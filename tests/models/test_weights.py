@@ -23,7 +23,14 @@ from xreid.models.weights import load_encoder_weights, read_encoder_weights, res
 
 # a square grid, as published weights have: 6 x 6 patches of 8 pixels
 SQUARE = replace(
-    NetworkConfig.tiny(), frame_size=(48, 48), width=32, depth=2, heads=2, interaction_heads=2, projection=8
+    NetworkConfig.tiny(),
+    stem="patch",
+    frame_size=(48, 48),
+    width=32,
+    depth=2,
+    heads=2,
+    interaction_heads=2,
+    projection=8,
 )
 TARGET = replace(SQUARE, frame_size=(64, 32))
 
@@ -254,7 +261,7 @@ def test_names_without_a_network_fail_fast(name: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv("HF_HUB_CACHE", "/nonexistent")
     start = time.perf_counter()
     with pytest.raises(CheckpointError, match="no weights named"):
-        build_network(replace(NetworkConfig.tiny(), weights=name))
+        build_network(replace(TARGET, weights=name))
     assert time.perf_counter() - start < 10  # timm alone hangs for 49 s
 
 

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from xreid.models.config import NetworkConfig
+from xreid.models.stem import ConvolutionalStem
 
 CLIP_NORM_EPS = 1e-5
 
@@ -51,6 +52,8 @@ class ClipImageEncoder(nn.Module):
         self.vit.head = nn.Linear(config.width, config.projection, bias=False)
         self.gradient_checkpointing = config.gradient_checkpointing
         initialise_as_clip(self.vit)
+        if config.stem == "convolutions":
+            self.vit.patch_embed = ConvolutionalStem(config.width, patch=config.patch, grid=config.grid)
         self.vit.patch_embed.requires_grad_(not config.freeze_patch_projection)
 
     def forward(self, frames: Tensor, *, class_offset: Tensor | None = None) -> FrameTokens:

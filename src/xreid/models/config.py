@@ -21,6 +21,8 @@ class NetworkConfig:
             embedding.
         frame_size: Height and width of a frame in pixels, multiples of the patch.
         patch: Side of a square patch in pixels; also the stride.
+        stem: How pixels become tokens: "patch" is CLIP's one convolution; "convolutions" is a stack of small
+            ones, which learns several times faster from random weights and fits no published ones.
         width: Token width D.
         depth: Transformer blocks of the encoder.
         heads: Attention heads of the encoder.
@@ -56,6 +58,7 @@ class NetworkConfig:
     cameras: tuple[str, ...] = ()
     frame_size: tuple[int, int] = (288, 144)
     patch: int = 16
+    stem: Literal["patch", "convolutions"] = "patch"
     width: int = 768
     depth: int = 12
     heads: int = 12
@@ -105,9 +108,25 @@ class NetworkConfig:
             expected="a multiple of 4 (SII exchanges channel quarters)",
             got=self.width,
         )
+        if self.stem == "convolutions":
+            self._require_stem()
         for name in ("cameras", "classifiers"):
             values = getattr(self, name)
             _require(len(set(values)) == len(values), name, expected="no entry twice", got=values)
+
+    def _require_stem(self) -> None:
+        _require(
+            self.weights is None and not self.freeze_patch_projection,
+            "stem",
+            expected='"patch" with pre-trained weights or a frozen patch projection',
+            got=self.stem,
+        )
+        _require(
+            self.patch >= 2 and self.patch.bit_count() == 1 and self.width % self.patch == 0,
+            "stem",
+            expected="a patch that is a power of 2 and a width that is a multiple of it",
+            got=f"patch {self.patch}, width {self.width}",
+        )
 
     @property
     def grid(self) -> tuple[int, int]:
@@ -148,6 +167,7 @@ class NetworkConfig:
             cameras=cameras,
             frame_size=(64, 32),
             patch=8,
+            stem="convolutions",
             width=128,
             depth=4,
             heads=4,
