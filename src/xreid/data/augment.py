@@ -8,11 +8,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from xreid.core.errors import ConfigError
 from xreid.data.clips import IMAGENET_MEAN, IMAGENET_STD
+from xreid.data.decode import Pixels
+
+Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,19 +61,33 @@ class AugmentConfig:
 
 
 class Normalise:
-    """uint8 [..., 3, H, W] -> float32, (x / 255 - mean) / std per channel."""
+    """uint8 pixels -> float32, (x / 255 - mean) / std per channel.
+
+    In NumPy, because its loops stay on one core: torch splits these short passes over all cores, and waited
+    20 times longer for them on average where other processes held the cores (docs/data.md).
+    """
 
     def __init__(self, *, mean: Sequence[float] = IMAGENET_MEAN, std: Sequence[float] = IMAGENET_STD) -> None:
-        self._shift = (255 * torch.tensor(mean, dtype=torch.float32)).view(3, 1, 1)
-        self._scale = 1 / (255 * torch.tensor(std, dtype=torch.float32)).view(3, 1, 1)
+        self._scale = [np.float32(1 / (255 * s)) for s in std]
+        self._bias = [np.float32(-m / s) for m, s in zip(mean, std, strict=True)]
 
     def __call__(self, clip: Tensor) -> Tensor:
-        """A normalised copy."""
-        return self.in_place(clip.float())
+        """Normalise uint8 [..., 3, H, W]."""
+        out = torch.empty(clip.shape, dtype=torch.float32)
+        self.into(clip.numpy(), out.numpy())
+        return out
 
-    def in_place(self, values: Tensor) -> Tensor:
-        """Normalise float32 values of 0..255 where they are."""
-        return values.sub_(self._shift).mul_(self._scale)
+    def into(self, pixels: Pixels, out: Floats) -> None:
+        """Normalise uint8 [..., 3, h, w] into float32 of the same shape; both may be views."""
+        for channel, (scale, bias) in enumerate(zip(self._scale, self._bias, strict=True)):
+            target = out[..., channel, :, :]
+            np.multiply(pixels[..., channel, :, :], scale, out=target)
+            np.add(target, bias, out=target)
+
+    def blacken(self, out: Floats) -> None:
+        """Fill float32 [..., 3, h, w] with normalised black."""
+        for channel, bias in enumerate(self._bias):
+            out[..., channel, :, :] = bias
 
 
 class ClipAugment:
@@ -97,32 +115,31 @@ class ClipAugment:
             float32 [T, 3, H, W], normalised.
         """
         out = torch.empty(clip.shape, dtype=torch.float32) if out is None else out
-        parts = range(len(clip)) if self.config.per_frame else (slice(None),)
-        for part in parts:
-            index = slice(part, part + 1) if isinstance(part, int) else part
-            self._augment(clip[index], out[index], generator)
+        pixels, values = clip.numpy(), out.numpy()
+        if self.config.per_frame:
+            for frame in range(len(pixels)):
+                self._augment(pixels[frame : frame + 1], values[frame : frame + 1], generator)
+        else:
+            self._augment(pixels, values, generator)
         return out
 
-    def _augment(self, clip: Tensor, out: Tensor, generator: np.random.Generator) -> None:
-        config, (height, width) = self.config, clip.shape[-2:]
+    def _augment(self, pixels: Pixels, out: Floats, generator: np.random.Generator) -> None:
+        config, (height, width) = self.config, pixels.shape[-2:]
         flip, erase = generator.random(2)
         down, right = generator.integers(-config.pad, config.pad + 1, size=2)
-        rectangle = self._rectangle(height, width, generator)
+        top, left, bottom, end = self._rectangle(height, width, generator)
         if flip < config.flip:
-            clip = clip.flip(-1)
+            pixels = pixels[..., ::-1]
         (to_y, from_y), (to_x, from_x) = _overlap(int(down), height), _overlap(int(right), width)
         if down or right:
-            out.zero_()
-        out[..., to_y, to_x].copy_(clip[..., from_y, from_x])
-        self.normalise.in_place(out)
+            self.normalise.blacken(out)
+        self.normalise.into(pixels[..., from_y, from_x], out[..., to_y, to_x])
         if erase < config.erase:
-            top, left, bottom, end = rectangle
             hole = out[..., top:bottom, left:end]
-            if config.erase_fill == "noise":
-                shape = tuple(hole.shape[-3:])  # one pattern for all frames of the part
-                hole.copy_(torch.from_numpy(generator.standard_normal(shape, dtype=np.float32)))
+            if config.erase_fill == "noise":  # one pattern for all frames of the part
+                hole[...] = generator.standard_normal(hole.shape[-3:], dtype=np.float32)
             else:
-                hole.zero_()
+                hole[...] = 0
 
     def _rectangle(
         self, height: int, width: int, generator: np.random.Generator

@@ -259,8 +259,8 @@ class _EvaluationSet(Dataset[ClipBatch]):
         for i, (row, number) in enumerate(pieces):
             count = len(self.reader.table[row].frames)
             frames = sample(self.sampling, count, self.frames_per_clip)[number]
-            clips[i].copy_(self.reader.read(row, frames))
-        return self.columns.batch(self.normalise.in_place(clips), [row for row, _ in pieces])
+            self.normalise.into(self.reader.read_array(row, frames), clips[i].numpy())
+        return self.columns.batch(clips, [row for row, _ in pieces])
 
 
 def _load(
