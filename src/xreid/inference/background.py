@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Generator
-from contextlib import closing, suppress
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import TypeVar
 
 T = TypeVar("T")
 _POLL_SECONDS = 0.1
 
 
-def ahead(items: Generator[T, None, None], *, depth: int) -> Generator[T, None, None]:
+def ahead(items: Iterator[T], *, depth: int) -> Generator[T, None, None]:
     """The items in order, up to `depth` of them prepared in advance.
 
     Loading (decoding, tensor arithmetic) lets go of Python's lock, so that it overlaps with the model.
@@ -30,11 +30,12 @@ def ahead(items: Generator[T, None, None], *, depth: int) -> Generator[T, None, 
     def work() -> None:
         failure: BaseException | None = None
         try:
-            with closing(items):  # its loader's processes end with it
-                for item in items:
-                    put((item, None))
-                    if stop.is_set():
-                        return
+            for item in items:
+                put((item, None))
+                if stop.is_set():
+                    break
+            if isinstance(items, Generator):
+                items.close()  # a loader's processes end with it
         except BaseException as error:  # noqa: BLE001 - handed to the consumer, whatever it is
             failure = error
         put((None, failure or _Done()))

@@ -23,7 +23,7 @@ from xreid.models.config import NetworkConfig
 from xreid.models.network import XReID, build_network
 
 FORMAT = 1
-WEIGHTS, CONFIG, MODEL_IN_RUN = "model.safetensors", "config.json", "model"
+WEIGHTS, CONFIG, MODEL_IN_RUN = "model.safetensors", "config.json", "checkpoint"
 
 TestSampling = Literal["chunk-first", "linspace", "dense"]
 

@@ -7,7 +7,7 @@ depend on what was done before or by whom; finished parts lie on disk until the 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -146,7 +146,7 @@ class Embedder:
             if parts:
                 yield _unit(sums, counts)
 
-    def _batches(self, parts: Sequence[Sequence[int]]) -> Generator[tuple[int, ClipBatch], None, None]:
+    def _batches(self, parts: Sequence[Sequence[int]]) -> Iterator[tuple[int, ClipBatch]]:
         for number, rows in enumerate(parts):
             for batch in evaluation_clips(
                 self.reader,

@@ -1,0 +1,162 @@
+"""`xreid embed CHECKPOINT DATA OUT`: tracklets -> a stored embedding set, resumed by the same command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from xreid.cli.options import parse
+
+if TYPE_CHECKING:
+    from xreid.core.embeddings import EmbeddingSet
+    from xreid.core.tracklets import TrackletTable
+
+_LINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbedOptions:
+    """Embed tracklets; killed and started again by the same command, it goes on where it was.
+
+    Attributes:
+        checkpoint: Folder of a checkpoint, or of a finished run.
+        data: The archive: HITSZ-VCM, BUPTCampus, own table or folder tree, ingested video.
+        out: Folder of the embedding set.
+        subset: Subsets to embed (train, auxiliary, query, gallery); default query and gallery where the
+            archive has them, else all.
+        layout: Layout of the archive; "auto" decides by structure.
+        min_frames: Shorter tracklets are left out; none: the layout's rule (12 for HITSZ-VCM).
+        strict: Drop frames that contradict their tracklet's person, modality or camera.
+        sampling: Which frames; "auto" is the checkpoint's, "dense" takes all and averages their clips.
+        frames: Frames of a clip; 0 for the checkpoint's.
+        batch: Clips at once.
+        precision: fp32, or bf16 (autocast).
+        on_unreadable: Unreadable frames: "error", or "replace" takes the nearest readable one.
+        device: auto, cpu, cuda or cuda:N; under torchrun each process takes its own.
+        workers: Loader processes; 0 loads in a thread; default 0 on a CPU, up to 8 with a GPU.
+        threads: Threads for arithmetic on the CPU; 0 for torch's own choice.
+    """
+
+    checkpoint: Path
+    data: Path
+    out: Path
+    subset: list[str] = field(default_factory=list)
+    layout: Literal["auto", "hitsz-vcm", "bupt-campus", "table", "folder"] = "auto"
+    min_frames: int | None = None
+    strict: bool = False
+    sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
+    frames: int = 0
+    batch: int = 32
+    precision: Literal["fp32", "bf16"] = "fp32"
+    on_unreadable: Literal["error", "replace"] = "error"
+    device: str = "auto"
+    workers: int | None = None
+    threads: int = 0
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    options = parse(
+        EmbedOptions, _listed(argv, "--subset"), verb="embed", positional=("checkpoint", "data", "out")
+    )
+    start = time.perf_counter()
+    embeddings = _embed(options)
+    if int(os.environ.get("RANK", "0")) == 0:
+        seconds = time.perf_counter() - start
+        print(f"{options.out}: {len(embeddings)} tracklets x {embeddings.vectors.shape[1]}, {seconds:.1f} s")
+    return 0
+
+
+def _embed(options: EmbedOptions) -> EmbeddingSet:
+    import torch
+
+    from xreid.data.archive import open_archive
+    from xreid.inference.checkpoint import load_checkpoint
+    from xreid.inference.embed import EmbedConfig, embed_tracklets
+    from xreid.inference.processes import job
+
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    config = EmbedConfig(
+        sampling=options.sampling,
+        frames=options.frames,
+        clips_per_batch=options.batch,
+        precision=options.precision,
+        on_unreadable=options.on_unreadable,
+    )
+    with job(options.device) as processes, _progress(show=processes.is_first) as (tell, note):
+        model = load_checkpoint(options.checkpoint, processes.device)
+        table = open_archive(
+            options.data.absolute(),
+            layout=options.layout,
+            min_frames=options.min_frames,
+            strict=options.strict,
+        )
+        workers = options.workers
+        if workers is None:
+            workers = min(8, os.cpu_count() or 1) if processes.device.type == "cuda" else 0
+        return embed_tracklets(
+            model,
+            _chosen(table, options.subset),
+            out=options.out,
+            config=config,
+            processes=processes,
+            workers=workers,
+            tell=tell,
+            note=note,
+        )
+
+
+def _chosen(table: TrackletTable, subsets: list[str]) -> TrackletTable:
+    if subsets:
+        return table.subset(*subsets)
+    test = {"query", "gallery"} & {row.subset for row in table}
+    return table.subset(*test) if test else table
+
+
+@contextmanager
+def _progress(*, show: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """A bar on a terminal, elsewhere a line every ten seconds."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("tracklets"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    live = show and console.is_terminal
+    last = time.perf_counter()
+    with Progress(*columns, console=console, transient=True, disable=not live) as bar:
+        task = bar.add_task("tracklets", total=None)
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last
+            bar.update(task, completed=done, total=total)
+            if show and not live and time.perf_counter() > last + _LINE_SECONDS:
+                last = time.perf_counter()
+                print(f"embed: {done} of {total} tracklets", file=sys.stderr, flush=True)
+
+        def note(text: str) -> None:
+            if show:
+                bar.console.print(f"embed: {text}", highlight=False)
+
+        yield tell, note
+
+
+def _listed(argv: Sequence[str], option: str) -> list[str]:
+    """Let a list be written as plain words: --subset query gallery."""
+    words, listed = list(argv), []
+    while words:
+        word = words.pop(0)
+        values = []
+        if word == option:
+            while words and not words[0].startswith("-"):
+                values.append(words.pop(0))
+        listed.append(f"{word}={json.dumps(values)}" if values and not values[0].startswith("[") else word)
+        listed += values if values and values[0].startswith("[") else []
+    return listed

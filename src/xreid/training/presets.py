@@ -1,0 +1,118 @@
+"""Named runs: a preset is a function that returns a complete configuration, a scale one that resizes it.
+
+Rows of the paper's tables are overrides of these (see docs/training.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields, replace
+
+from xreid.core.errors import ConfigError
+from xreid.data.augment import AugmentConfig
+from xreid.losses.config import ObjectiveConfig, PrototypeConfig
+from xreid.models.config import NetworkConfig
+from xreid.training.config import BatchConfig, LoopConfig, OptimiserConfig, TrainConfig
+
+
+def paper() -> TrainConfig:
+    """The letter of the paper where it is printed; where it is silent, what its authors' code does.
+
+    The defaults of every configuration are this preset.
+    """
+    return TrainConfig(preset="paper")
+
+
+def official() -> TrainConfig:
+    """What the authors' code runs: no LII, no CII, no CMCL; memories rebuilt every epoch.
+
+    It erases each frame apart, by a faulty routine, and does not crop; here a clip is erased as one.
+    """
+    return TrainConfig(
+        preset="official",
+        augment=AugmentConfig(pad=0),
+        network=NetworkConfig(
+            use_lii=False,
+            use_cii=False,
+            sii_depth=2,
+            detach_tokens=True,
+            classifiers=("cls", "interaction"),
+        ),
+        objective=ObjectiveConfig(
+            cpc=PrototypeConfig(feature="bn_concat", update="either", momentum=0.1),
+            triplet_features=("cls", "proj", "interaction"),
+            identity_weight=0.25,
+            frame_identity_weight=1.0,
+            cmcl_weight=0.0,
+        ),
+        train=LoopConfig(memory="epoch"),
+    )
+
+
+def baseline() -> TrainConfig:
+    """The paper's "Baseline": one memory per modality, updated by and held against its own; no MII."""
+    return TrainConfig(
+        preset="baseline",
+        network=NetworkConfig(use_sii=False, use_lii=False, use_cii=False, classifiers=("proj",)),
+        objective=ObjectiveConfig(
+            cpc=PrototypeConfig(update="own", pairing="own"), triplet_features=("proj",), cmcl_weight=0.0
+        ),
+    )
+
+
+def vit_b16(config: TrainConfig) -> TrainConfig:
+    """CLIP ViT-B/16 on 288 x 144 frames: the size the presets are written at."""
+    return replace(config, scale="vit-b16")
+
+
+def tiny(config: TrainConfig) -> TrainConfig:
+    """Every part at a size that trains from random weights on two CPU cores.
+
+    The schedule is another one: fine-tuning rates (5e-6) and the multipliers of freshly added parts make no
+    sense where everything is fresh.
+    """
+    size, usual = NetworkConfig.tiny(), NetworkConfig()
+    smaller = {
+        f.name: getattr(size, f.name)
+        for f in fields(NetworkConfig)
+        if getattr(size, f.name) != getattr(usual, f.name)
+    }
+    return replace(
+        config,
+        scale="tiny",
+        network=replace(config.network, **smaller),
+        batch=BatchConfig(identities=8, clips=2, frames=4, per_epoch=None),
+        augment=replace(config.augment, pad=min(config.augment.pad, 3)),
+        optimiser=OptimiserConfig(
+            name="adamw",
+            lr=1e-3,
+            weight_decay=0.05,
+            decay_vectors=False,
+            bias_multiplier=1.0,
+            classifier_multiplier=1.0,
+            interaction_multiplier=1.0,
+            interaction_classifier_multiplier=1.0,
+            warmup_epochs=1.0,
+            warmup_lr=1e-5,
+            decay="cosine",
+            clip_norm=5.0,
+        ),
+        train=replace(config.train, epochs=12),
+    )
+
+
+PRESETS: dict[str, Callable[[], TrainConfig]] = {f.__name__: f for f in (paper, official, baseline)}
+SCALES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"vit-b16": vit_b16, "tiny": tiny}
+
+
+def preset_named(preset: str, *, scale: str) -> TrainConfig:
+    """The configuration of that preset at that scale.
+
+    Raises:
+        ConfigError: There is no such preset or scale.
+    """
+    if preset not in PRESETS:
+        raise ConfigError(f"unknown preset {preset!r}", expected=", ".join(PRESETS))
+    if scale not in SCALES:
+        raise ConfigError(f"unknown scale {scale!r}", expected=", ".join(SCALES))
+    return SCALES[scale](PRESETS[preset]())
