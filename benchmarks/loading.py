@@ -3,9 +3,9 @@
     python benchmarks/loading.py            # about two minutes on 2 cores
 
 The baseline is what published code does: for every frame open with Pillow, torchvision Resize, flip, pad,
-crop, ToTensor, Normalize, RandomErasing; one item is a clip. Both load the same rows and as many frames of the
-same files on one torch thread a process, and take turns, so that a busy machine slows both. "cold" decodes every
-frame; "cached" is every later epoch with a cache that holds the frames.
+crop, ToTensor, Normalize, RandomErasing; one item is a clip. Both load the same rows and as many frames of
+the same files on one torch thread a process, and take turns, so that a busy machine slows both. "cold"
+decodes every frame; "cached" is every later epoch with a cache that holds the frames.
 """
 
 from __future__ import annotations

@@ -1,5 +1,7 @@
 """Batches of clips: contents, resume, workers, processes, evaluation of tracklets of any length."""
 
+import os
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +175,12 @@ def test_an_unreadable_frame_stops_with_its_name(tmp_path: Path, workers: int) -
     with pytest.raises(DataError, match=r"Train/000\d/\w+/D1/66\.jpg") as caught:
         _train(table, workers=workers)
     assert "Traceback" not in str(caught.value)
+
+
+def test_a_worker_that_dies_is_one_clear_error(table: TrackletTable, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ClipReader, "read", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    with pytest.raises(DataError, match="a loader worker died"):
+        _train(table, workers=1)
 
 
 def test_replaced_frames_are_counted_over_workers(tmp_path: Path) -> None:

@@ -282,10 +282,16 @@ def _load(
         generator=torch.Generator().manual_seed(0),
         **options,
     )
-    for batch in loader:
-        if isinstance(batch, XReidError):
-            raise batch
-        yield batch
+    try:
+        for batch in loader:
+            if isinstance(batch, XReidError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        todo = "Memory may have run out: lower workers or cache_bytes."
+        raise DataError("a loader worker died", got=str(error).split("\n")[0], todo=todo) from error
 
 
 class _Returning(Dataset[ClipBatch | XReidError]):
