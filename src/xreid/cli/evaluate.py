@@ -64,7 +64,7 @@ class EvaluateOptions:
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
-    options = parse(EvaluateOptions, _plain(argv), verb="evaluate", positional=("embeddings",))
+    options = parse(EvaluateOptions, argv, verb="evaluate", positional=("embeddings",))
     embeddings = _load(options)
     protocol = protocol_named(options.protocol, table=embeddings.table)
     results = evaluate_directions(
@@ -91,21 +91,3 @@ def _load(options: EvaluateOptions) -> EmbeddingSet:
     if not options.frames.is_dir():
         raise DataError(f"--frames {options.frames} is no folder", todo="Give the archive's root.")
     return replace(embeddings, table=replace(embeddings.table, root=options.frames))
-
-
-def _plain(argv: Sequence[str]) -> list[str]:
-    """Let lists be written as plain words (--directions I2V V2I) and --json without a value."""
-    words, plain = list(argv), []
-    while words:
-        word = words.pop(0)
-        values = []
-        if word in ("--directions", "--also", "--json"):
-            while words and not words[0].startswith("-"):
-                values.append(words.pop(0))
-        if word == "--json":
-            plain.append(f"--json={values[0] if values else 'true'}")
-        elif values and not values[0].startswith("["):
-            plain.append(f"{word}={json.dumps(values)}")
-        else:
-            plain += [word, *values]
-    return plain

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
-from typing import Any, NoReturn, TypeVar
+from typing import Any, Literal, NoReturn, TypeVar, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 
@@ -25,7 +26,8 @@ def parse(options: type[T], argv: Sequence[str], *, verb: str, positional: Seque
     """Parse `argv` into the dataclass `options`.
 
     Every field is an option `--field` (`--some-field` and `--some_field` are the same); those named in
-    `positional` may also be given by place, in order.
+    `positional` may also be given by place, in order, a list among them takes all words that are left.
+    Lists take several words (`--directions I2V V2I`), a flag needs no value (`--json`).
     `--config FILE` reads a YAML file first.
 
     Raises:
@@ -34,24 +36,55 @@ def parse(options: type[T], argv: Sequence[str], *, verb: str, positional: Seque
     parser = VerbParser(prog=f"xreid {verb}", description=(options.__doc__ or "").split("\n")[0])
     parser.add_argument("--config", action="config", help="YAML file with options")
     parser.add_class_arguments(options)
-    namespace = parser.parse_args(_underscored(options, _place(list(argv), positional)))
-    values: dict[str, Any] = parser.instantiate_classes(namespace).as_dict()
+    words = plain_words(options, argv, positional=positional)
+    values: dict[str, Any] = parser.instantiate(parser.parse_args(words)).as_dict()
     values.pop("config", None)
     return options(**values)
 
 
-def _place(argv: list[str], positional: Sequence[str]) -> list[str]:
-    """Turn leading plain words into `--name=word`, in the order of `positional`."""
-    placed, names = [], list(positional)
-    while argv and names and not argv[0].startswith("-"):
-        placed.append(f"--{names.pop(0)}={argv.pop(0)}")
-    return placed + argv
+def plain_words(options: type[object], argv: Sequence[str], *, positional: Sequence[str] = ()) -> list[str]:
+    """The words as `--field value`, with lists as JSON and flags as `--flag=true`."""
+    kinds = {name: _kind(hint) for name, hint in get_type_hints(options).items()}
+    words, plain, places = list(argv), list[str](), list(positional)
+    while words:
+        word = words.pop(0)
+        if word == "-" or not word.startswith("-"):
+            if not places:
+                plain.append(word)
+                continue
+            name, equals = places.pop(0), ""
+            words.insert(0, word)
+        else:
+            name, equals, value = word.removeprefix("--").replace("-", "_").partition("=")
+            if kinds.get(name.partition(".")[0]) is None or not word.startswith("--"):
+                plain.append(word)
+                continue
+            if equals:
+                plain.append(f"--{name}={value}")
+                continue
+        taken = _take(words, kind=kinds[name] or "value")
+        plain += [f"--{name}={taken[0]}"] if taken else [f"--{name}"]
+    return plain
 
 
-def _underscored(options: type[object], argv: list[str]) -> list[str]:
-    """Spell `--some-field` as the field it names; other words stay as they are."""
-    known = {
-        f"--{name.replace('_', '-')}": f"--{name}" for name in getattr(options, "__dataclass_fields__", {})
-    }
-    words = [word.partition("=") for word in argv]
-    return [known.get(name, name) + equals + value for name, equals, value in words]
+Kind = Literal["list", "flag", "value"]
+
+
+def _kind(hint: object) -> Kind:
+    if hint is bool:
+        return "flag"
+    return "list" if get_origin(hint) in (list, tuple) else "value"
+
+
+def _take(words: list[str], *, kind: Kind) -> list[str]:
+    """Remove an option's values from the words that follow it; at most one word comes back."""
+    values = []
+    if kind == "list":
+        while words and not words[0].startswith("--"):
+            values.append(words.pop(0))
+        literal = len(values) == 1 and values[0].startswith("[")
+        return values if literal or not values else [json.dumps(values)]
+    if kind == "flag":
+        spelt = bool(words) and words[0].lower() in ("true", "false")
+        return [words.pop(0)] if spelt else ["true"]
+    return [words.pop(0)] if words and not words[0].startswith("--") else []
