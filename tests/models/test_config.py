@@ -43,3 +43,11 @@ def test_tiny_keeps_every_part() -> None:
     config = NetworkConfig.tiny()
     assert (config.use_sii, config.use_lii, config.use_cii) == (True, True, True)
     assert config.weights is None
+    assert replace(config, stem="patch", width=96, heads=3, interaction_heads=3).grid == (8, 4)
+
+
+def test_scale_and_options_are_independent() -> None:
+    official = replace(NetworkConfig(), sii_depth=2, use_lii=False, detach_tokens=True, classifiers=("cls",))
+    tiny = official.at_tiny_scale()
+    assert (tiny.sii_depth, tiny.use_lii, tiny.detach_tokens, tiny.classifiers) == (2, False, True, ("cls",))
+    assert (tiny.width, tiny.stem, tiny.weights) == (128, "convolutions", None)
