@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.data.tiny_archives import truncate, write_frames_csv
+from tests.data.tiny_archives import truncate, write_frames_csv, write_hitsz
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import TrackletTable
 from xreid.data import clips as clips_module
@@ -108,6 +108,14 @@ def test_replacement_takes_the_nearest_readable_frame_and_counts(damaged: Trackl
     assert reader.replaced == 2  # files, not events
     reader.read(1, np.arange(3))
     assert reader.replaced == 2
+
+
+def test_the_nearest_frame_is_the_earlier_of_two(tmp_path: Path) -> None:
+    table = open_archive(write_hitsz(tmp_path, train_ids=(1,), cameras=(1,)))
+    for frame in (5, 6, 7):
+        truncate(table.frame_path(table[0].frames[frame]))
+    reader = ClipReader(table, size=SIZE, on_unreadable="replace")
+    assert np.array_equal(reader.read_array(0, np.array([5, 6, 7])), _naive(table, 0, [4, 4, 8]))
 
 
 def test_a_tracklet_without_any_readable_frame_is_an_error(damaged: TrackletTable) -> None:
