@@ -137,9 +137,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--batches", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument(
+        "--heights", type=int, nargs="+", default=[256, 512], help="of the files, twice the width"
+    )
     options = parser.parse_args()
     torch.set_num_threads(1)  # else the baseline mostly waits for other processes, and we would look better
-    for file_size in ((256, 128), (512, 256)):
+    for file_size in [(height, height // 2) for height in options.heights]:
         with tempfile.TemporaryDirectory() as folder:
             table = write_archive(Path(folder), size=file_size)
             print(f"files {file_size[0]}x{file_size[1]}, {len(table) * FRAMES} frames")
