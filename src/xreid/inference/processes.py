@@ -67,6 +67,12 @@ class Processes:
             dist.all_reduce(values)
         return values
 
+    def align(self, values: Tensor) -> Tensor:
+        """The first process's values, on every process, in place."""
+        if self.size > 1:
+            dist.broadcast(values, src=0)
+        return values
+
     def broadcast(self, value: Any) -> Any:
         """The first process's value, on every process."""
         if self.size == 1:

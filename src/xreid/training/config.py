@@ -14,7 +14,7 @@ from xreid.data.archive import Layout
 from xreid.data.augment import AugmentConfig
 from xreid.data.bupt_campus import FakeIr
 from xreid.data.clips import OnUnreadable
-from xreid.losses.config import ObjectiveConfig
+from xreid.losses.config import ObjectiveConfig, PromptConfig
 from xreid.models.config import NetworkConfig
 
 
@@ -77,6 +77,7 @@ class OptimiserConfig:
         weight_decay: Of matrices; vectors (biases, norms) have it only with decay_vectors.
         decay_vectors: Decay biases and norms too, as the authors' code does.
         betas: Adam's.
+        eps: Adam's; gradients well below it move nothing, larger ones by their sign and history.
         bias_multiplier: Of the learning rate of biases, on top of the others.
         classifier_multiplier: Of the learning rate of the backbone's identity classifiers.
         interaction_multiplier: Of the learning rate of SII, LII and CII.
@@ -94,6 +95,7 @@ class OptimiserConfig:
     weight_decay: float = 1e-4
     decay_vectors: bool = True
     betas: tuple[float, float] = (0.9, 0.999)
+    eps: float = 1e-8
     bias_multiplier: float = 2.0
     classifier_multiplier: float = 10.0
     interaction_multiplier: float = 10.0
@@ -106,7 +108,7 @@ class OptimiserConfig:
     clip_norm: float | None = None
 
     def __post_init__(self) -> None:
-        numbers = ("lr", "weight_decay", "warmup_epochs", "warmup_lr", "step_factor")
+        numbers = ("lr", "weight_decay", "eps", "warmup_epochs", "warmup_lr", "step_factor")
         multipliers = (name for name in self.__dataclass_fields__ if name.endswith("multiplier"))
         _at_least(self, **dict.fromkeys((*numbers, *multipliers), 0))
         if not all(0 <= beta < 1 for beta in self.betas):
@@ -146,8 +148,8 @@ class LoopConfig:
     Attributes:
         epochs: Epochs.
         seed: Root of every random draw: weights, held-out identities, batches, frames, augmentation.
-        memory: When the prototype memories are built: "once" before training (paper), or at the start of
-            every "epoch" (the authors' code).
+        memory: When the prototype memories are built: "once" before training (paper), at the start of every
+            "epoch" (the authors' code), or once from sentences learnt in a stage of their own: "prompts".
         precision: "fp32", or "bf16": autocast of the encoder and the interaction; losses stay in float32.
         accumulate: Micro-batches of a step, each of identities / accumulate identities. Gradients are
             averaged; BNNecks and the triplet see one micro-batch; memories are updated once a step.
@@ -159,7 +161,7 @@ class LoopConfig:
 
     epochs: int = 60
     seed: int = 0
-    memory: Literal["once", "epoch"] = "once"
+    memory: Literal["once", "epoch", "prompts"] = "once"
     precision: Literal["fp32", "bf16"] = "fp32"
     accumulate: int = 1
     compile: bool = False
@@ -186,6 +188,7 @@ class TrainConfig:
         optimiser: Adam and its schedule.
         selection: Which epoch is kept.
         train: The course of the run.
+        prompts: Stage one of train.memory = "prompts"; else not read.
     """
 
     preset: str = "paper"
@@ -198,11 +201,18 @@ class TrainConfig:
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     selection: SelectionConfig = field(default_factory=SelectionConfig)
     train: LoopConfig = field(default_factory=LoopConfig)
+    prompts: PromptConfig = field(default_factory=PromptConfig)
 
     def __post_init__(self) -> None:
         if self.network.num_identities or self.network.cameras:
             raise ConfigError(
                 "network.num_identities and network.cameras come from the data", todo="Leave them out."
+            )
+        cpc = self.objective.cpc
+        if self.train.memory == "prompts" and (cpc.feature, cpc.update) != ("tap_v", "none"):
+            raise ConfigError(
+                "memories made from sentences are held against TAP v and updated by nothing",
+                todo="Set --objective.cpc.feature tap_v --objective.cpc.update none.",
             )
         micro, rest = divmod(self.batch.identities, self.train.accumulate)
         if rest or micro < 2:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ from xreid.training.log import MetricsLog
 from xreid.training.material import Material, load_material
 from xreid.training.memory import build_memory
 from xreid.training.optimiser import learning_rate
-from xreid.training.pieces import Pieces, Runtime, build_pieces
+from xreid.training.pieces import Runtime, build_pieces
 from xreid.training.progress import Reporter, Silent
 from xreid.training.provenance import versions
-from xreid.training.run_folder import RunFolder, open_run
+from xreid.training.run_folder import RunFolder, locked, open_run
 from xreid.training.selection import choose
 from xreid.training.state import Numbers, restore_state, save_state
 
@@ -83,25 +83,21 @@ def train(
     material = load_material(data, config, processes=me)
     if material.sampler.skipped:
         shown.note(f"{len(material.sampler.skipped)} identities of one modality only are left out")
-    folder = open_run(out, config, material) if me.is_first else None
-    me.wait()
-    folder = folder or open_run(out, config, material, write=False)
-    if me.broadcast(folder.is_finished):
-        return _result(folder, was_finished=True, resumed_step=0)
-    pieces = build_pieces(
-        config, material=material, folder=folder, processes=me, runtime=runtime or Runtime()
-    )
-    run = _Run(
-        config,
-        material=material,
-        folder=folder,
-        pieces=pieces,
-        processes=me,
-        workers=runtime.workers if runtime else 0,
-        reporter=shown,
-    )
-    resumed_step = run.complete()
-    return _result(folder, was_finished=False, resumed_step=resumed_step)
+    with locked(out) if me.is_first else nullcontext():
+        folder = open_run(out, config, material) if me.is_first else None
+        me.wait()
+        folder = folder or open_run(out, config, material, write=False)
+        if me.broadcast(folder.is_finished):
+            return _result(folder, was_finished=True, resumed_step=0)
+        run = _Run(
+            config,
+            material=material,
+            folder=folder,
+            processes=me,
+            runtime=runtime or Runtime(),
+            reporter=shown,
+        )
+        return _result(folder, was_finished=False, resumed_step=run.complete())
 
 
 class _Run:
@@ -113,13 +109,15 @@ class _Run:
         *,
         material: Material,
         folder: RunFolder,
-        pieces: Pieces,
         processes: Processes,
-        workers: int,
+        runtime: Runtime,
         reporter: Reporter,
     ) -> None:
-        self.config, self.material, self.folder, self.pieces = config, material, folder, pieces
-        self.me, self.workers, self.reporter = processes, workers, reporter
+        self.config, self.material, self.folder = config, material, folder
+        self.me, self.workers, self.reporter = processes, runtime.workers, reporter
+        self.pieces = build_pieces(
+            config, material=material, folder=folder, processes=processes, runtime=runtime
+        )
         self.per_epoch = material.sampler.batches_per_epoch
         self.steps = self.per_epoch * config.train.epochs
         self.numbers = Numbers()

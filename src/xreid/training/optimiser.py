@@ -31,6 +31,7 @@ def build_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.
         ],
         lr=config.lr,
         betas=config.betas,
+        eps=config.eps,
         fused=device in ("cpu", "cuda"),
     )
 

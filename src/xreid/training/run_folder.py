@@ -12,11 +12,13 @@ RUN/checkpoint/       the result; its presence says that the run is finished
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from xreid.core.errors import ConfigError
+from xreid.core.errors import ConfigError, XReidError
 from xreid.core.files import read_json, sha256_of_value, write_json
 from xreid.inference.checkpoint import MODEL_IN_RUN
 from xreid.inference.records import require_format, to_plain
@@ -26,7 +28,7 @@ from xreid.training.provenance import git_commit, versions
 from xreid.training.settings import differences, write_settings
 
 FORMAT = 1
-_RUN, _CONFIG = "run.json", "config.yaml"
+_RUN, _CONFIG, _LOCK = "run.json", "config.yaml", ".lock"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,36 @@ class RunFolder:
         return self.checkpoint.is_dir()
 
 
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Keep other processes out of the folder of a run, until this one leaves or dies.
+
+    Raises:
+        ConfigError: Another process is in it.
+        XReidError: It cannot be written.
+    """
+    import fcntl
+
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        handle = open(path / _LOCK, "ab")  # noqa: SIM115 - held as long as the lock
+    except FileExistsError as error:
+        raise ConfigError(f"{path} is a file", expected="a folder for the run") from error
+    except OSError as error:
+        raise XReidError(f"cannot write {path}: {error.strerror}", todo="Choose another --out.") from error
+    with handle:
+        try:
+            # a record lock, unlike flock, is not passed on to loader processes, which may outlive a kill
+            fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError) as error:
+            raise ConfigError(
+                f"another process is training in {path}", todo="Wait for it, or end it."
+            ) from error
+        except OSError:
+            pass  # a file system without locks
+        yield
+
+
 def open_run(path: Path, config: TrainConfig, material: Material, *, write: bool = True) -> RunFolder:
     """Create the folder of a run, or find it again; all processes but the first only find it.
 
@@ -84,6 +116,7 @@ def open_run(path: Path, config: TrainConfig, material: Material, *, write: bool
         record = _new_record(plain, config, material)
         write_json(path / _RUN, record)
     if write:
+        _sweep(path)
         write_settings(path / _CONFIG, config)
     return RunFolder(path=path, record=record)
 
@@ -128,8 +161,15 @@ def _require_same(path: Path, record: dict[str, Any], plain: dict[str, Any], mat
         )
 
 
+def _sweep(path: Path) -> None:
+    """Remove what a kill left half-written."""
+    for entry in path.glob(".*"):
+        if entry.is_dir():
+            shutil.rmtree(entry, ignore_errors=True)
+        elif entry.name != _LOCK:
+            entry.unlink(missing_ok=True)
+
+
 def _require_empty(path: Path) -> None:
-    if path.is_file():
-        raise ConfigError(f"{path} is a file", expected="a folder for the run")
-    if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
+    if any(not entry.name.startswith(".") for entry in path.iterdir()):
         raise ConfigError(f"{path} is not empty and holds no run", todo="Choose another --out.")
