@@ -1,0 +1,179 @@
+"""The background of a fixed camera: learnt where nobody is, kept where somebody is, lit as the frame is.
+
+Per pixel a running mean and a running deviation. Four rules make it fit for people:
+1. Exposure: each frame is first mapped onto the background's brightness by a robust straight line per channel.
+2. Persons who stand still are not learnt, for up to a minute.
+3. A blob whose outline has more edge in the background than in the frame is the place somebody has left
+   (or stood in when the video began): it is learnt at once instead of reported.
+4. Darker pixels of unchanged colour are shadow.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from xreid.retrieval.frames import Image
+
+Mask = npt.NDArray[np.uint8]
+Float = npt.NDArray[np.float32]
+Part = tuple[int, int, int, int, int]  # left, top, right, bottom, area; pixels
+
+_THRESHOLD = 20  # grey levels, in the channel that differs most
+_DEVIATIONS = 4.0
+_FIRST_DEVIATION = 6.0  # grey levels
+_ADAPT_S = 20.0  # time constant of learning
+_PROTECT_S = 60.0  # how long somebody who stands still is kept out of it
+_LEFT_S = 1 / 3  # how long a place must look left before it is learnt
+_LEFT_RATE = 0.5
+_EDGE_RATIO = 0.75  # least edge in the frame over edge in the background, along a blob's outline
+_MIN_EDGE = 15.0  # grey levels; softer outlines are shadow, glow or smear
+_SHADOW = 0.7  # darkest a shadow makes a pixel, relative
+_SCENE_CHANGE = 0.7  # share of the frame that must differ for everything to be learnt anew
+
+
+class Background:
+    """What a fixed camera sees when nobody is there.
+
+    Args:
+        fps: Frames a second that it will see.
+    """
+
+    def __init__(self, *, fps: float) -> None:
+        self._fps = fps
+        self._frames = 0
+        self._fixed = False
+        self._mean: Float | None = None  # [H, W, 3]
+
+    def fix(self, mean: Float) -> None:
+        """Use this background from now on and learn nothing.
+
+        Args:
+            mean: float32 [H, W, 3], BGR.
+        """
+        self._start(mean)
+        self._fixed = True
+
+    def moving_parts(self, image: Image, *, min_area: float) -> list[Part]:
+        """The blobs of a frame that differ from the background; learns from the frame.
+
+        Args:
+            image: uint8 [H, W, 3], BGR.
+            min_area: Smaller blobs are left out; a share of the frame.
+
+        Returns:
+            Their boxes and areas. None for the first frame, and where nearly everything differs.
+        """
+        if self._mean is None or self._mean.shape != image.shape:
+            self._start(image.astype(np.float32))
+            return []
+        self._frames += 1
+        mean = cv2.convertScaleAbs(self._mean)
+        lit = self._lit_like(mean, image)
+        distance = _largest_channel(cv2.absdiff(lit, mean))
+        mask = self._mask(lit, mean, distance)
+        if cv2.countNonZero(mask) > _SCENE_CHANGE * mask.size:
+            if not self._fixed:
+                self._start(image.astype(np.float32))
+            return []
+        parts, somebody, left = _outlined(mask, lit, mean, min_area=min_area * mask.size)
+        if not self._fixed:
+            self._learn(lit, distance, mask=mask, somebody=somebody, left=left)
+        return parts
+
+    def _start(self, mean: Float) -> None:
+        size = mean.shape[:2]
+        self._frames = 1
+        self._mean = mean
+        self._deviation = np.full(size, _FIRST_DEVIATION, dtype=np.float32)
+        self._still = np.zeros(size, dtype=np.int32)  # frames for which somebody has been there
+        self._left = np.zeros(size, dtype=np.int32)  # frames for which the place has looked left
+
+    def _lit_like(self, mean: Image, image: Image) -> Image:
+        """The frame, each channel mapped by a straight line onto the background's brightness."""
+        free = self._still[::4, ::4].reshape(-1) == 0
+        seen, known = image[::4, ::4].reshape(-1, 3)[free], mean[::4, ::4].reshape(-1, 3)[free]
+        channels = [
+            cv2.LUT(channel, _line(seen[:, i].astype(np.float32), known[:, i].astype(np.float32)))
+            for i, channel in enumerate(cv2.split(image))
+        ]
+        return np.asarray(cv2.merge(channels), dtype=np.uint8)
+
+    def _mask(self, lit: Image, mean: Image, distance: Image) -> Mask:
+        differs = (distance > _THRESHOLD) & (distance > _DEVIATIONS * self._deviation)
+        where = np.flatnonzero(differs)
+        ratio = (lit.reshape(-1, 3)[where] + 1.0) / (mean.reshape(-1, 3)[where] + 1.0)
+        low, high = ratio.min(axis=1), ratio.max(axis=1)
+        shadow = (low > _SHADOW) & (high < 1.05) & (high - low < 0.12)
+        differs.reshape(-1)[where[shadow]] = False
+        height, width = differs.shape
+        brush = (max(3, width // 160) | 1, max(3, height // 40) | 1)  # people are tall: close upright gaps
+        kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, brush)
+        smooth = cv2.medianBlur(differs.view(np.uint8), 3)
+        return np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel), dtype=np.uint8)
+
+    def _learn(self, lit: Image, distance: Image, *, mask: Mask, somebody: Mask, left: Mask) -> None:
+        assert self._mean is not None
+        self._still = np.where(somebody > 0, self._still + 1, 0)
+        self._left = np.where(left > 0, self._left + 1, 0)
+        around = cv2.dilate(somebody, np.ones((9, 9), np.uint8)) | mask
+        kept = (around > 0) & (self._still < _PROTECT_S * self._fps)
+        rate = max(1 / (_ADAPT_S * self._fps), 1 / (self._frames + 1))
+        cv2.accumulateWeighted(lit, self._mean, rate, mask=(~kept).view(np.uint8))
+        quiet = (~kept & (mask == 0)).view(np.uint8)
+        cv2.accumulateWeighted(distance, self._deviation, rate, mask=quiet)
+        gone = self._left >= max(3, _LEFT_S * self._fps)
+        if gone.any():
+            cv2.accumulateWeighted(lit, self._mean, _LEFT_RATE, mask=gone.view(np.uint8))
+
+
+def _outlined(mask: Mask, lit: Image, mean: Image, *, min_area: float) -> tuple[list[Part], Mask, Mask]:
+    """Blobs whose outline is in the frame; a mask of them, and one of those whose outline is not."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    parts, somebody, left = list[Part](), np.zeros_like(mask), np.zeros_like(mask)
+    for label in range(1, count):
+        x, y, width, height, area = (int(value) for value in stats[label])
+        if area < min_area:
+            continue
+        window = np.s_[max(0, y - 2) : y + height + 2, max(0, x - 2) : x + width + 2]
+        blob = (labels[window] == label).astype(np.uint8)
+        outline = cv2.morphologyEx(blob, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
+        now = float(_gradient(lit[window])[outline].mean())
+        before = float(_gradient(mean[window])[outline].mean())
+        if now < max(_EDGE_RATIO * before, _MIN_EDGE):
+            left[window] |= blob
+            continue
+        somebody[window] |= blob
+        parts.append((x, y, x + width, y + height, area))
+    return parts, somebody, left
+
+
+def _line(seen: Float, known: Float) -> Image:
+    """Table uint8 [256] of the straight line that maps most of `seen` onto `known`; outliers are people."""
+    usable = (seen > 4) & (seen < 250) & (known > 4) & (known < 250)
+    seen, known = seen[usable], known[usable]
+    gain, offset = 1.0, 0.0
+    kept = np.ones(len(seen), dtype=bool)
+    for _ in range(4):
+        if kept.sum() < 100:
+            break
+        x, y = seen[kept], known[kept]
+        spread = float(x.var())
+        slope = float(((x * y).mean() - x.mean() * y.mean()) / spread) if spread > 25 else 1.0
+        gain = min(max(slope, 0.5), 2.0)
+        offset = min(max(float(np.median(y - gain * x)), -60.0), 60.0)
+        error = np.abs(gain * seen + offset - known)
+        kept = error <= np.quantile(error, 0.8)
+    return np.clip(np.arange(256) * gain + offset, 0, 255).astype(np.uint8)
+
+
+def _largest_channel(image: Image) -> Image:
+    blue, green, red = cv2.split(image)
+    return np.asarray(cv2.max(cv2.max(blue, green), red), dtype=np.uint8)
+
+
+def _gradient(image: Image) -> Float:
+    grey = cv2.cvtColor(image, cv2.COLOR_BGR2GRAY)
+    across, down = cv2.Sobel(grey, cv2.CV_32F, 1, 0), cv2.Sobel(grey, cv2.CV_32F, 0, 1)
+    return np.asarray(cv2.magnitude(across, down), dtype=np.float32)

@@ -1,0 +1,141 @@
+"""Cutting persons out of frames, and keeping the crops of each tracklet until there are enough of them."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+
+from xreid.retrieval.frames import Image
+from xreid.retrieval.mot import TrackedBox
+
+_QUALITY = 95
+FRAMES = "frames"
+
+XYWH = tuple[float, float, float, float]  # left, top, width, height; pixels
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crop:
+    """One person in one frame, cut out.
+
+    Attributes:
+        frame: Frame number from 1.
+        x: Left edge of the person's box in pixels, inside the frame.
+        y: Top edge.
+        width: Pixels.
+        height: Pixels.
+        score: The detector's confidence.
+        time_s: Seconds since the first frame.
+        chroma: Of the whole frame (see `spectrum`).
+        jpeg: The picture, with margin; empty once it lies on disk.
+    """
+
+    frame: int
+    x: float
+    y: float
+    width: float
+    height: float
+    score: float
+    time_s: float
+    chroma: float
+    jpeg: bytes = b""
+
+    def box(self, track: int) -> TrackedBox:
+        """As a row of a MOT file."""
+        return TrackedBox(
+            frame=self.frame,
+            track=track,
+            x=self.x,
+            y=self.y,
+            width=self.width,
+            height=self.height,
+            score=self.score,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cutter:
+    """Cuts boxes out of a frame.
+
+    Attributes:
+        margin: Pixels to add at each side, as a share of the box's width and height.
+        min_height: Least height in pixels of the part of a box that lies inside the frame.
+    """
+
+    margin: float
+    min_height: int
+
+    def clip(self, image: Image, box: XYWH) -> XYWH | None:
+        """The part of a box (x, y, width, height) inside the frame, or None where it is too small."""
+        x, y, width, height = box
+        left, top = max(0.0, x), max(0.0, y)
+        right, bottom = min(float(image.shape[1]), x + width), min(float(image.shape[0]), y + height)
+        if right - left < max(2.0, 0.25 * self.min_height) or bottom - top < self.min_height:
+            return None
+        return left, top, right - left, bottom - top
+
+    def cut(self, image: Image, box: XYWH) -> bytes:
+        """The box with its margin, as JPEG of quality 95."""
+        x, y, width, height = box
+        across, down = self.margin * width, self.margin * height
+        left, top = max(0, round(x - across)), max(0, round(y - down))
+        right, bottom = round(x + width + across), round(y + height + down)
+        done, data = cv2.imencode(".jpg", image[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+        assert done, "OpenCV encodes any 8-bit picture"
+        return data.tobytes()
+
+
+class CropWriter:
+    """Writes the crops of tracklets that reach a least length; those of shorter ones never touch the disk.
+
+    Args:
+        out: Folder of the ingest.
+        min_frames: Least number of crops.
+        name_of: Name of the tracklet for a key, asked once its crops are enough.
+    """
+
+    def __init__(self, out: Path, *, min_frames: int, name_of: Callable[[int], str]) -> None:
+        self.out, self.min_frames, self.name_of = out, min_frames, name_of
+        self.too_short = 0
+        self.names: dict[int, str] = {}
+        self.written: dict[str, list[Crop]] = {}
+        self._waiting: dict[int, list[Crop]] = defaultdict(list)
+
+    def add(self, key: int, crop: Crop) -> None:
+        """One more crop of the tracklet `key`."""
+        if key in self.names:
+            self._write(self.names[key], crop)
+            return
+        waiting = self._waiting[key]
+        waiting.append(crop)
+        if len(waiting) >= self.min_frames:
+            name = self.names[key] = self.name_of(key)
+            self.written[name] = []
+            (self.out / FRAMES / name).mkdir(parents=True, exist_ok=True)
+            for held in self._waiting.pop(key):
+                self._write(name, held)
+
+    def forget(self, *, before: int) -> None:
+        """Give up tracklets that were last seen before that frame without reaching the least length."""
+        for key in [key for key, held in self._waiting.items() if held[-1].frame < before]:
+            del self._waiting[key]
+            self.too_short += 1
+
+    def close(self) -> None:
+        """Give up all tracklets that have not reached the least length."""
+        self.too_short += len(self._waiting)
+        self._waiting.clear()
+
+    def _write(self, name: str, crop: Crop) -> None:
+        (self.out / frame_file(name, crop.frame)).write_bytes(crop.jpeg)
+        values = {field: getattr(crop, field) for field in Crop.__dataclass_fields__}
+        self.written[name].append(Crop(**{**values, "jpeg": b""}))
+
+
+def frame_file(name: str, frame: int) -> str:
+    """Where a crop lies, relative to the ingest's folder."""
+    return f"{FRAMES}/{name}/{frame:06d}.jpg"

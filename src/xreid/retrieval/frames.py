@@ -1,0 +1,106 @@
+"""Frames of a video file or of a folder of images, one after the other, readable again from any anchor."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Frame:
+    """One decoded frame.
+
+    Attributes:
+        number: Position in the source from 1, or None for a frame before the anchor (warm-up).
+        image: uint8 [H, W, 3], BGR.
+        time_s: Seconds since the first frame.
+    """
+
+    number: int | None
+    image: Image
+    time_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anchor:
+    """A place to read on from.
+
+    Attributes:
+        number: Number of the next frame, from 1.
+        pts: Timestamp of the frame before it, in the stream's units; None where timestamps are of no use.
+    """
+
+    number: int = 1
+    pts: int | None = None
+
+
+class Reading(Protocol):
+    """One pass over a stretch of frames; the counts are final once it is exhausted.
+
+    Attributes:
+        next: Where the following stretch starts.
+        damaged: Frames of the stretch that could not be decoded at all.
+        concealed: Frames of the stretch that the decoder repaired; they are used.
+        ended: No frame is left.
+    """
+
+    next: Anchor
+    damaged: int
+    concealed: int
+    ended: bool
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames in order, warm-up first."""
+        ...
+
+
+class FrameSource(Protocol):
+    """What frames come from.
+
+    Attributes:
+        path: The file or folder.
+        fps: Frames a second.
+        total: Number of frames as the container states it, or None.
+    """
+
+    path: Path
+    fps: float
+    total: int | None
+
+    def read(self, anchor: Anchor, *, count: int, warmup_s: float) -> Reading:
+        """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""
+        ...
+
+
+def open_frames(path: Path, *, fps: float | None = None) -> FrameSource:
+    """Open a video file, or a folder of images in natural order of their names.
+
+    Args:
+        path: The file or folder.
+        fps: Frame rate of a folder (default 10), or of a video whose container names none (default 25).
+
+    Raises:
+        DataError: The path is missing, no video, or an empty folder.
+    """
+    from xreid.retrieval.image_folder import FolderFrames
+    from xreid.retrieval.video import VideoFrames
+
+    return FolderFrames(path, fps=fps) if path.is_dir() else VideoFrames(path, fps=fps)
+
+
+def to_8_bit(grey: npt.NDArray[Any]) -> Image:
+    """Map a grey image of more than 8 bits to 0..255 between its 0.5 and 99.5 percentiles.
+
+    Args:
+        grey: [H, W], any number type; thermal cameras give 14 or 16 bits of which a scene uses a small part.
+    """
+    low, high = np.percentile(grey, (0.5, 99.5))
+    scaled = (grey.astype(np.float32) - low) * (255.0 / max(high - low, 1.0))
+    return np.clip(scaled, 0, 255).astype(np.uint8)

@@ -1,0 +1,296 @@
+"""`xreid ingest`: from a video to a folder of crops and a tracklet table, resumable after a kill.
+
+The folder, once finished:
+    tracklets.parquet        one row per tracklet (core `write_table`; frames relative to the folder)
+    frames/NAME/NNNNNN.jpg   the crops, named by frame number
+    tracks.txt               the boxes in MOT format
+    ingest.json              options, counts, SHA-256 of the source, versions
+Until then `.ingest/` holds the finished stretches, and tracklets.parquet is missing.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import xreid
+from xreid.core.embeddings import write_table
+from xreid.core.errors import ConfigError, DataError, XReidError
+from xreid.core.files import atomic_file, read_json, sha256_of_file, sha256_of_value, write_json
+from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+from xreid.retrieval.crops import FRAMES, Crop, frame_file
+from xreid.retrieval.frames import Anchor, FrameSource, open_frames
+from xreid.retrieval.image_folder import FolderFrames
+from xreid.retrieval.ingest_config import IngestConfig, IngestReport
+from xreid.retrieval.mot import Tracks, read_tracks, write_tracks
+from xreid.retrieval.segments import Segment, SegmentJob
+from xreid.retrieval.spectrum import modality_from
+
+FORMAT_VERSION = 1
+_WORK = ".ingest"
+_LIBRARIES = ("av", "opencv-python", "trackers", "supervision")
+
+Tell = Callable[[int, int | None], None]
+Note = Callable[[str], None]
+
+
+def ingest_video(
+    video: Path,
+    out: Path,
+    *,
+    config: IngestConfig | None = None,
+    tell: Tell = lambda done, total: None,
+    note: Note = lambda text: None,
+) -> IngestReport:
+    """Cut tracklets from a video file, or from a folder of images, into the folder `out`.
+
+    Killed and called again with the same arguments, it goes on after the last finished stretch and gives the
+    same folder; finished already, it only returns the report.
+
+    Args:
+        video: The video file, or the folder of images.
+        out: Folder to write; must be new, empty, or of the same ingest.
+        config: Options.
+        tell: Called with frames done and to do (None where the container does not say).
+        note: Called with remarks.
+
+    Raises:
+        DataError: The video or the tracks cannot be read, or no tracklet is in them; `out` is left as it was.
+        ConfigError: `out` holds something else.
+        XReidError: `out` cannot be written.
+    """
+    config = config or IngestConfig()
+    source = open_frames(video, fps=config.fps)
+    tracks = read_tracks(config.tracks) if config.tracks else None
+    identity = _identity(source, config)
+    if (report := _finished(out, identity)) is not None:
+        note(f"{out} already holds this ingest")
+        return report
+    try:
+        return _Ingest(source, out, config=config, tracks=tracks, identity=identity).run(tell=tell, note=note)
+    except OSError as error:
+        raise XReidError(
+            f"cannot write {out}: {error.strerror or error}",
+            todo="Free some space or choose another folder; the same command then goes on where it was.",
+        ) from error
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """All tracklets of all stretches.
+
+    Attributes:
+        crops: By name, in order of frames.
+        counts: Sums over the stretches.
+        last_frame: Number of the last frame.
+    """
+
+    crops: dict[str, list[Crop]]
+    counts: Counter[str]
+    last_frame: int
+
+
+class _Ingest:
+    """One ingest into one folder."""
+
+    def __init__(
+        self,
+        source: FrameSource,
+        out: Path,
+        *,
+        config: IngestConfig,
+        tracks: Tracks | None,
+        identity: dict[str, Any],
+    ) -> None:
+        self.source, self.out, self.config, self.tracks, self.identity = source, out, config, tracks, identity
+        self.work = out / _WORK
+        self.prefix = _slug(config.camera or source.path.stem)
+
+    def run(self, *, tell: Tell, note: Note) -> IngestReport:
+        self._prepare(note)
+        found = self._stretches(tell)
+        report, kept = self._judge(found)
+        if not kept:
+            shutil.rmtree(self.out)
+            raise self._nothing(report)
+        for name in found.crops.keys() - kept.keys():
+            shutil.rmtree(self.out / FRAMES / name)
+        rows = tuple(self._row(name, crops) for name, crops in kept.items())
+        report = IngestReport(
+            **{
+                **asdict(report),
+                "tracklets": len(rows),
+                "visible": sum(row.modality is Modality.VISIBLE for row in rows),
+                "crops": sum(len(row.frames) for row in rows),
+            }
+        )
+        self._write(rows, kept, report)
+        return report
+
+    def _prepare(self, note: Note) -> None:
+        """Start, or take up, the work in `out`.
+
+        Raises:
+            ConfigError: `out` holds something else.
+        """
+        job = self.work / "job.json"
+        if job.is_file():
+            if read_json(job, what="unfinished ingest") != self.identity:
+                raise ConfigError(
+                    f"{self.out} holds an unfinished ingest of another video or with other options",
+                    todo="Choose another folder, or remove that one.",
+                )
+            note(f"going on with the unfinished ingest in {self.out}")
+            return
+        if self.out.exists() and (not self.out.is_dir() or any(p.name != _WORK for p in self.out.iterdir())):
+            raise ConfigError(f"{self.out} exists and is no ingest", todo="Choose another folder.")
+        write_json(job, self.identity)
+
+    def _stretches(self, tell: Tell) -> _Found:
+        """Run the stretches that are not on disk; returns all of them."""
+        job = SegmentJob(
+            source=self.source,
+            config=self.config,
+            tracks=self._long_enough(),
+            out=self.out,
+            prefix=self.prefix,
+            tell=lambda number: tell(number, self.source.total),
+        )
+        crops: dict[str, list[Crop]] = defaultdict(list)
+        counts: Counter[str] = Counter()
+        anchor, next_id, index, ended = Anchor(), 1, 0, False
+        while not ended:
+            file = self.work / f"{index:05d}.json"
+            if file.is_file():
+                segment = Segment.from_json(read_json(file, what="stretch"))
+            else:
+                segment = job.run(anchor, first_id=next_id)
+                write_json(file, segment.to_json())
+            for name, more in segment.tracklets.items():
+                crops[name] += more
+            counts.update(segment.counts)
+            anchor, next_id, ended, index = segment.next, segment.next_id, segment.ended, index + 1
+        return _Found(crops=dict(crops), counts=counts, last_frame=anchor.number - 1)
+
+    def _long_enough(self) -> Tracks | None:
+        """The given tracks without those that are too short to start with."""
+        if self.tracks is None or self.config.stills:
+            return self.tracks
+        lengths = self.tracks.lengths(every=self.config.every)
+        by_frame = {
+            frame: [box for box in boxes if lengths.get(box.track, 0) >= self.config.min_frames]
+            for frame, boxes in self.tracks.by_frame.items()
+        }
+        return Tracks(by_frame=by_frame)
+
+    def _judge(self, found: _Found) -> tuple[IngestReport, dict[str, list[Crop]]]:
+        least = 1 if self.config.stills else self.config.min_frames
+        kept = {name: crops for name, crops in sorted(found.crops.items()) if len(crops) >= least}
+        counts = dict(found.counts)
+        if self.tracks is not None:
+            all_tracks = len(self.tracks.lengths())
+            counts |= {
+                "too_short": all_tracks - len(kept),
+                "beyond_end": sum(
+                    len(boxes) for frame, boxes in self.tracks.by_frame.items() if frame > found.last_frame
+                ),
+                "unconfirmed": self.tracks.unconfirmed,
+                "ignored": self.tracks.ignored,
+            }
+        return IngestReport(**counts), kept
+
+    def _nothing(self, report: IngestReport) -> DataError:
+        left_out = ", ".join(f"{count} {text}" for text, count in report.left_out().items())
+        if self.tracks is not None and report.beyond_end:
+            todo = "Check that the tracks belong to this video."
+        elif self.tracks is not None:
+            todo = "Lower --min_frames or --min_height, or check that the tracks belong to this video."
+        else:
+            todo = "Lower --min_frames or --min_height, try another --detector, or give --tracks."
+        return DataError(
+            f"no tracklet in {self.source.path}",
+            expected=f"persons in {report.frames} frames",
+            got=left_out or "no detection",
+            todo=todo,
+        )
+
+    def _row(self, name: str, crops: list[Crop]) -> Tracklet:
+        config = self.config
+        times = None if config.stills else (crops[0].time_s, crops[-1].time_s)
+        start = config.start_unix() or 0.0
+        chosen = (
+            modality_from([crop.chroma for crop in crops]) if config.modality == "auto" else config.modality
+        )
+        return Tracklet(
+            name=name,
+            frames=tuple(frame_file(name, crop.frame) for crop in crops),
+            modality=Modality(chosen),
+            camera=config.camera,
+            start_s=round(start + times[0], 3) if times else None,
+            end_s=round(start + times[1], 3) if times else None,
+        )
+
+    def _write(self, rows: tuple[Tracklet, ...], kept: dict[str, list[Crop]], report: IngestReport) -> None:
+        number_of = {name: int(name.rpartition("-")[2]) for name in kept}
+        write_tracks(
+            self.out / "tracks.txt",
+            (crop.box(number_of[name]) for name, crops in kept.items() for crop in crops),
+        )
+        with atomic_file(self.out / "tracklets.parquet") as temporary:
+            write_table(TrackletTable(root=self.out, rows=rows), temporary)
+        write_json(self.out / "ingest.json", {**self.identity, "report": asdict(report)})
+        shutil.rmtree(self.work)
+
+
+def _identity(source: FrameSource, config: IngestConfig) -> dict[str, Any]:
+    """What must agree before work found on disk is taken up; also the head of ingest.json."""
+    options = asdict(config)
+    for name in ("tracks", "weights"):
+        path = options[name]
+        options[name] = None if path is None else {"name": path.name, "sha256": _sha256(path)}
+    return {
+        "format": FORMAT_VERSION,
+        "source": source.path.name,
+        "source_sha256": _sha256(source.path),
+        "options": options,
+        "versions": {"xreid": xreid.__version__} | {name: version(name) for name in _LIBRARIES},
+    }
+
+
+def _sha256(path: Path) -> str:
+    try:
+        if path.is_dir():
+            return sha256_of_value([(f.name, sha256_of_file(f)) for f in FolderFrames(path).files])
+        return sha256_of_file(path)
+    except OSError as error:
+        raise DataError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _finished(out: Path, identity: dict[str, Any]) -> IngestReport | None:
+    """The report of the same ingest in `out`, or None where there is none.
+
+    Raises:
+        ConfigError: `out` holds another ingest.
+    """
+    if not (out / "ingest.json").is_file():
+        return None
+    found = read_json(out / "ingest.json", what="ingest")
+    report = found.pop("report", None)
+    if found != identity or report is None:
+        raise ConfigError(
+            f"{out} holds an ingest of another video, with other options or by other versions",
+            todo="Choose another folder, or remove that one.",
+        )
+    shutil.rmtree(out / _WORK, ignore_errors=True)
+    return IngestReport(**report)
+
+
+def _slug(name: str) -> str:
+    """A name that is safe in paths on every system."""
+    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "video"

@@ -1,0 +1,242 @@
+"""One stretch of a video -> the crops of its tracklets; a pure function of source, options and anchor.
+
+A stretch starts with a fresh detector and tracker, warmed up on the ten seconds before it. So an ingest that was
+killed gives, started again, the same files as one that was not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from xreid.retrieval.crops import XYWH, Crop, CropWriter, Cutter
+from xreid.retrieval.detections import Boxes, Detector, build_detector
+from xreid.retrieval.frames import Anchor, Frame, FrameSource
+from xreid.retrieval.ingest_config import IngestConfig
+from xreid.retrieval.mot import Tracks
+from xreid.retrieval.spectrum import chroma
+from xreid.retrieval.tracking import SizeGate, Tracker
+
+_WARMUP_S = 10.0
+_TELL_EVERY = 10
+_FORGET_EVERY = 200
+
+Seen = tuple[int, XYWH, float]  # track, box, score
+Follower = Callable[[Frame], list[Seen]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """What a stretch gave.
+
+    Attributes:
+        next: Where the following stretch starts.
+        ended: It was the last one.
+        next_id: First free number for detected tracklets.
+        counts: Fields of IngestReport that add up over stretches.
+        tracklets: The boxes of each tracklet; their crops lie on disk.
+    """
+
+    next: Anchor
+    ended: bool
+    next_id: int
+    counts: dict[str, int] = field(default_factory=dict)
+    tracklets: dict[str, list[Crop]] = field(default_factory=dict)
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        rows = {name: [_values(crop) for crop in crops] for name, crops in self.tracklets.items()}
+        return {**asdict(self), "tracklets": rows}
+
+    @classmethod
+    def from_json(cls, value: dict[str, Any]) -> Segment:
+        """From plain values."""
+        names = [name for name in Crop.__dataclass_fields__ if name != "jpeg"]
+        tracklets = {
+            key: [Crop(**dict(zip(names, row, strict=True))) for row in rows]
+            for key, rows in value["tracklets"].items()
+        }
+        return cls(**{**value, "next": Anchor(**value["next"]), "tracklets": tracklets})
+
+
+def _values(crop: Crop) -> list[float]:
+    return [getattr(crop, name) for name in Crop.__dataclass_fields__ if name != "jpeg"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentJob:
+    """What stretches are cut with.
+
+    Attributes:
+        source: The video.
+        config: Options.
+        tracks: Given tracks, or None to detect and track.
+        out: Folder of the ingest.
+        prefix: Start of the tracklets' names.
+        tell: Called with the number of the frame just done.
+    """
+
+    source: FrameSource
+    config: IngestConfig
+    tracks: Tracks | None
+    out: Path
+    prefix: str
+    tell: Callable[[int], None]
+
+    @property
+    def follows(self) -> bool:
+        """Whether tracks are made here: then tracklets end with the stretch."""
+        return self.tracks is None and not self.config.stills
+
+    def run(self, anchor: Anchor, *, first_id: int) -> Segment:
+        """Cut the stretch that starts at the anchor; detected tracklets are numbered from `first_id`."""
+        config = self.config
+        reading = self.source.read(
+            anchor, count=config.segment_frames, warmup_s=_WARMUP_S if self.follows else 0.0
+        )
+        cutting = _Cutting(self, first_id=first_id)
+        for frame in _every(reading, config.every):
+            cutting.take(frame)
+            if frame.number is not None and frame.number % _TELL_EVERY == 0:
+                self.tell(frame.number)
+        cutting.close()
+        self.tell(reading.next.number - 1)
+        counts = {
+            "frames": reading.next.number - anchor.number,
+            "damaged": reading.damaged,
+            "concealed": reading.concealed,
+            "too_small": cutting.too_small,
+            "too_short": cutting.writer.too_short,
+            "unstable": cutting.gate.dropped,
+        }
+        return Segment(
+            next=reading.next,
+            ended=reading.ended,
+            next_id=cutting.next_id,
+            counts=counts,
+            tracklets=cutting.writer.written,
+        )
+
+    def follower(self) -> Follower:
+        """What finds the people of each frame, fresh."""
+        if self.tracks is not None:
+            return _Given(self.tracks)
+        config = self.config
+        detector = build_detector(
+            config.detector,
+            source=self.source,
+            every=config.every,
+            stills=config.stills,
+            weights=config.weights,
+            device=config.device,
+        )
+        if config.stills:
+            return _Alone(detector)
+        fps = self.source.fps / config.every
+        return _Followed(detector, Tracker(config.tracker, fps=fps, max_gap_s=config.max_gap_s))
+
+
+class _Cutting:
+    """The state of one stretch: what follows people, what holds their crops."""
+
+    def __init__(self, job: SegmentJob, *, first_id: int) -> None:
+        config = job.config
+        self.job, self.next_id, self.too_small = job, first_id, 0
+        self.follow, self.gate = job.follower(), SizeGate()
+        self.cutter = Cutter(margin=config.margin, min_height=config.min_height)
+        least = config.min_frames if job.follows else 1
+        self.writer = CropWriter(job.out, min_frames=least, name_of=self._name)
+        # A piece not seen for twice the tracker's patience has ended.
+        self.patience = config.every + round(2 * max(config.max_gap_s, 1.0) * job.source.fps)
+
+    def take(self, frame: Frame) -> None:
+        """Cut the people of one frame; of a warm-up frame, only follow them."""
+        seen = self.follow(frame)
+        if frame.number is None:
+            return
+        colour = chroma(frame.image) if seen else 0.0
+        for track, box, score in seen:
+            crop = self._crop(frame, box, score=score, colour=colour)
+            if crop is None:
+                self.too_small += 1
+                continue
+            for key, kept in self.gate.push(track, crop) if self.job.follows else [(track, crop)]:
+                self.writer.add(key, kept)
+        if frame.number % _FORGET_EVERY == 0:
+            self.writer.forget(before=frame.number - self.patience)
+
+    def close(self) -> None:
+        """No frame follows."""
+        self.gate.close()
+        self.writer.close()
+
+    def _crop(self, frame: Frame, box: XYWH, *, score: float, colour: float) -> Crop | None:
+        inside = self.cutter.clip(frame.image, box)
+        if inside is None or frame.number is None:
+            return None
+        x, y, width, height = inside
+        return Crop(
+            frame=frame.number,
+            x=x,
+            y=y,
+            width=width,
+            height=height,
+            score=score,
+            time_s=frame.time_s,
+            chroma=colour,
+            jpeg=self.cutter.cut(frame.image, inside),
+        )
+
+    def _name(self, key: int) -> str:
+        number = key
+        if self.job.tracks is None:
+            number, self.next_id = self.next_id, self.next_id + 1
+        return f"{self.job.prefix}-{number:04d}"
+
+
+class _Given:
+    """Boxes of a MOT file."""
+
+    def __init__(self, tracks: Tracks) -> None:
+        self.tracks = tracks
+
+    def __call__(self, frame: Frame) -> list[Seen]:
+        boxes = self.tracks.by_frame.get(frame.number or 0, [])
+        return [(box.track, (box.x, box.y, box.width, box.height), box.score) for box in boxes]
+
+
+class _Alone:
+    """Every detection for itself."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+        self.count = 0
+
+    def __call__(self, frame: Frame) -> list[Seen]:
+        boxes = self.detector(frame.image)
+        self.count += len(boxes)
+        return [(self.count - len(boxes) + i, *_xywh(box)) for i, box in enumerate(boxes)]
+
+
+class _Followed:
+    """Detections, followed from frame to frame."""
+
+    def __init__(self, detector: Detector, tracker: Tracker) -> None:
+        self.detector, self.tracker = detector, tracker
+
+    def __call__(self, frame: Frame) -> list[Seen]:
+        return [(track, *_xywh(box)) for track, box in self.tracker(self.detector(frame.image))]
+
+
+def _xywh(box: Boxes) -> tuple[XYWH, float]:
+    left, top, right, bottom, score = (float(value) for value in box)
+    return (left, top, right - left, bottom - top), score
+
+
+def _every(frames: Iterable[Frame], step: int) -> Iterator[Frame]:
+    for place, frame in enumerate(frames):
+        number = place if frame.number is None else frame.number - 1
+        if number % step == 0:
+            yield frame
