@@ -65,14 +65,17 @@ def _progress() -> Iterator[tuple[Callable[[int, int | None], None], Callable[[s
     last = first
     with Progress(*columns, console=console, transient=True, disable=not live) as bar:
         task = bar.add_task("frames", total=None)
+        started = 0
 
         def tell(done: int, total: int | None) -> None:
-            nonlocal last
+            nonlocal last, started
+            started = started or done  # a resumed ingest starts late
             bar.update(task, completed=done, total=total)
             now = time.perf_counter()
             if not live and now > last + _LINE_SECONDS:
                 last = now
-                left = f", {(total - done) * (now - first) / max(done, 1):.0f} s left" if total else ""
+                pace = (now - first) / max(done - started, 1)
+                left = f", {(total - done) * pace:.0f} s left" if total else ""
                 print(f"ingest: frame {done} of {total or '?'}{left}", file=sys.stderr, flush=True)
 
         def note(text: str) -> None:

@@ -1,7 +1,7 @@
 """The background of a fixed camera: learnt where nobody is, kept where somebody is, lit as the frame is.
 
 Per pixel a running mean and a running deviation. Four rules make it fit for people:
-1. Exposure: each frame is first mapped onto the background's brightness by a robust straight line per channel.
+1. Exposure: each frame is first mapped onto the background's brightness, by a robust line per channel.
 2. Persons who stand still are not learnt, for up to a minute.
 3. A blob whose outline has more edge in the background than in the frame is the place somebody has left
    (or stood in when the video began): it is learnt at once instead of reported.
@@ -69,9 +69,9 @@ class Background:
             self._start(image.astype(np.float32))
             return []
         self._frames += 1
-        mean = cv2.convertScaleAbs(self._mean)
+        mean = np.asarray(cv2.convertScaleAbs(self._mean), dtype=np.uint8)
         lit = self._lit_like(mean, image)
-        distance = _largest_channel(cv2.absdiff(lit, mean))
+        distance = _largest_channel(np.asarray(cv2.absdiff(lit, mean), dtype=np.uint8))
         mask = self._mask(lit, mean, distance)
         if cv2.countNonZero(mask) > _SCENE_CHANGE * mask.size:
             if not self._fixed:
@@ -117,7 +117,7 @@ class Background:
         assert self._mean is not None
         self._still = np.where(somebody > 0, self._still + 1, 0)
         self._left = np.where(left > 0, self._left + 1, 0)
-        around = cv2.dilate(somebody, np.ones((9, 9), np.uint8)) | mask
+        around = np.asarray(cv2.dilate(somebody, np.ones((9, 9), np.uint8)), dtype=np.uint8) | mask
         kept = (around > 0) & (self._still < _PROTECT_S * self._fps)
         rate = max(1 / (_ADAPT_S * self._fps), 1 / (self._frames + 1))
         cv2.accumulateWeighted(lit, self._mean, rate, mask=(~kept).view(np.uint8))

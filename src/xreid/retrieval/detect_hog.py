@@ -1,7 +1,7 @@
 """Upright persons by histograms of oriented gradients (Dalal and Triggs, CVPR 2005), from single images.
 
-OpenCV's own detector and weights. It needs no second frame and works on bright thermal figures; it misses about
-half of the persons of real night streets and takes posts for people: a fallback.
+OpenCV's own detector and weights. It needs no second frame and works on bright thermal figures; it misses
+about half of the persons of real night streets and takes posts for people: a fallback.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class HogDetector:
 
     def __init__(self) -> None:
         self._hog = cv2.HOGDescriptor()
-        self._hog.setSVMDetector(cv2.HOGDescriptor.getDefaultPeopleDetector())
+        self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
 
     def __call__(self, image: Image) -> Boxes:
         """Boxes float32 [N, 5] (see `Detector`); scores are the classifier's margin, cut to 0..1."""

@@ -30,7 +30,7 @@ class IngestConfig:
         min_height: Boxes lower than this many pixels are left out.
         margin: Added to each side of a box, as a share of its size.
         max_gap_s: Seconds without detection after which a track ends.
-        segment_frames: Frames between two points from which a killed ingest goes on; detected tracks end there.
+        segment_frames: A killed ingest goes on from the last multiple of this; detected tracks end there.
     """
 
     tracks: Path | None = None

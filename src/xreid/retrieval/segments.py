@@ -1,7 +1,7 @@
 """One stretch of a video -> the crops of its tracklets; a pure function of source, options and anchor.
 
-A stretch starts with a fresh detector and tracker, warmed up on the ten seconds before it. So an ingest that was
-killed gives, started again, the same files as one that was not.
+A stretch starts with a fresh detector and tracker, warmed up on the ten seconds before it. So an ingest
+that was killed gives, started again, the same files as one that was not.
 """
 
 from __future__ import annotations

@@ -1,11 +1,11 @@
 """Visible or infrared, told from pixels: infrared cameras store grey, visible ones colour.
 
-A frame's chroma is the mean over a 64 x 64 thumbnail of max(R, G, B) - min(R, G, B), in grey levels; averaging
-first keeps the coloured noise of dark scenes out. Measured on real footage (docs/footage.md): 0.0 for all 32
-infrared night images, 15 to 23 for the 32 visible images of the same places and moments, 40 to 55 by day.
+A frame's chroma is the mean over a 64 x 64 thumbnail of max(R, G, B) - min(R, G, B), in grey levels;
+averaging first keeps the coloured noise of dark scenes out. Measured (docs/footage.md): 0.0 for
+all 32 infrared night images, 15 to 23 for the visible images of the same moments, 40 to 55 by day.
 
-The rule fails where grey does not mean infrared: a black-and-white camera for visible light is called infrared,
-false-colour thermal footage and tinted night vision are called visible. Then the modality must be given.
+The rule fails where grey does not mean infrared: a black-and-white camera for visible light is called
+infrared, false-colour thermal footage and tinted night vision visible. Then the modality must be given.
 """
 
 from __future__ import annotations

@@ -62,13 +62,13 @@ class VideoReading:
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames in order, warm-up first."""
-        if self.anchor.number > 1 and self.anchor.pts is not None:
-            if (yield from self._after_seek(self.anchor.pts)):
-                return
-        yield from self._counting()
+        last = self.anchor.pts if self.anchor.number > 1 else None
+        sought = last is not None and (yield from self._after_seek(last))
+        if not sought:
+            yield from self._counting()
 
     def _after_seek(self, last: int) -> Generator[Frame, None, bool]:
-        """Seek before the anchor and read on; returns False, having yielded nothing, if that is impossible."""
+        """Seek before the anchor and read on; False, with nothing yielded, where that is impossible."""
         target = last - round(self.warmup_s / self.source.time_base)
         with _open(self.source.path) as container:
             stream = container.streams.video[0]

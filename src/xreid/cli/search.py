@@ -1,0 +1,145 @@
+"""`xreid search GALLERY --tracklet NAME`: find a person in a gallery, across modalities."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from xreid.cli.options import parse
+from xreid.core.errors import ConfigError
+from xreid.core.tracklets import Modality
+
+if TYPE_CHECKING:
+    from xreid.retrieval.columns import Filter
+    from xreid.retrieval.gallery import Gallery
+    from xreid.retrieval.search import Query, SearchResult
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchOptions:
+    """Search a gallery with tracklets of either modality. Scores are cosines, not calibrated.
+
+    Attributes:
+        gallery: Folder made by `xreid index`.
+        tracklet: Names of the query tracklets; SET:NAME where several sets of the gallery hold a name.
+        query: Embedding set the queries are in; default the gallery itself.
+        modality: Find only visible or infrared tracklets.
+        camera: Find only tracklets of these cameras.
+        from_time: Find only tracklets seen at this time or later (also --from): ISO 8601, or seconds.
+        to_time: Find only tracklets seen at this time or before (also --to).
+        known: Find only tracklets of known people.
+        other_cameras: Find only tracklets of other cameras than the query's.
+        top: Most hits of a query.
+        min_score: Leave out hits of a lower cosine, so that there may be no answer.
+        out: Folder for search.html (with frames) and search.json; default none.
+        frames: Root of the frames, where they have moved since they were embedded.
+        json: Print JSON instead of a table.
+    """
+
+    gallery: Path
+    tracklet: list[str] = field(default_factory=list)
+    query: Path | None = None
+    modality: Literal["vis", "ir", "any"] = "any"
+    camera: list[str] = field(default_factory=list)
+    from_time: str | None = None
+    to_time: str | None = None
+    known: bool = False
+    other_cameras: bool = False
+    top: int = 20
+    min_score: float | None = None
+    out: Path | None = None
+    frames: Path | None = None
+    json: bool = False
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    options = parse(SearchOptions, [_long(word) for word in argv], verb="search", positional=("gallery",))
+    from xreid.retrieval.gallery import Gallery
+    from xreid.retrieval.page import PageInfo, write_results_page
+    from xreid.retrieval.search import search
+
+    gallery = Gallery.open(options.gallery)
+    rules = _rules(options)
+    results = search(
+        gallery, _queries(gallery, options), rules=rules, top=options.top, min_score=options.min_score
+    )
+    if options.json:
+        print(json.dumps([result.to_json() for result in results], indent=2))
+    else:
+        _print(results)
+    if options.out is not None:
+        info = PageInfo(rules=rules, top=options.top, min_score=options.min_score)
+        missing = write_results_page(
+            results, options.out, gallery=gallery, info=info, frames_root=options.frames
+        )
+        told = sys.stderr if options.json else sys.stdout
+        print(f"page: {options.out / 'search.html'}", file=told)
+        if missing:
+            print(f"search: {missing} frames could not be read; --frames names a new root", file=sys.stderr)
+    return 0
+
+
+def _long(word: str) -> str:
+    """--from and --to, which Python has no field names for."""
+    name, equals, value = word.partition("=")
+    return {"--from": "--from_time", "--to": "--to_time"}.get(name, name) + equals + value
+
+
+def _rules(options: SearchOptions) -> Filter:
+    from xreid.retrieval.columns import Filter
+    from xreid.retrieval.ingest_config import parse_time
+
+    return Filter(
+        modality=None if options.modality == "any" else Modality(options.modality),
+        cameras=tuple(options.camera),
+        from_s=None if options.from_time is None else parse_time(options.from_time, option="from"),
+        to_s=None if options.to_time is None else parse_time(options.to_time, option="to"),
+        known=options.known,
+        other_cameras=options.other_cameras,
+    )
+
+
+def _queries(gallery: Gallery, options: SearchOptions) -> list[Query]:
+    from xreid.core.embeddings import EmbeddingSet
+    from xreid.retrieval.search import queries_from_gallery, queries_from_set
+
+    embeddings = EmbeddingSet.load(options.query) if options.query else None
+    if not options.tracklet:
+        rows = [entry.tracklet for entry in gallery.entries] if embeddings is None else embeddings.table.rows
+        names = ", ".join(row.name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
+        raise ConfigError("no query was named", expected=f"--tracklet NAME, of {names or 'an empty gallery'}")
+    if embeddings is None:
+        return queries_from_gallery(gallery, options.tracklet)
+    return queries_from_set(gallery, embeddings, options.tracklet)
+
+
+def _print(results: Sequence[SearchResult]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from xreid.retrieval.page import name_of, show_span
+    from xreid.retrieval.search import SCORE_NOTE
+
+    console = Console(markup=False, highlight=False)
+    for result in results:
+        row = result.query.tracklet
+        camera = f"camera {row.camera}" if row.camera else "camera unknown"
+        console.print(f"query {row.name}: {name_of(row.modality)}, {camera}; {result.searched} searched")
+        if not result.hits:
+            best = "" if result.best is None else f" (the best score is {result.best:.3f})"
+            console.print(f"no answer{best}\n")
+            continue
+        table = Table("rank", "tracklet", "camera", "modality", "time", "person", "score", box=None)
+        for hit in result.hits:
+            found = hit.entry.tracklet
+            when, who = show_span(found) or "-", found.identity or "-"
+            facts = (found.name, found.camera or "-", name_of(found.modality), when, who)
+            table.add_row(str(hit.rank), *facts, f"{hit.score:.3f}")
+        console.print(table)
+        console.print()
+    console.print(SCORE_NOTE)

@@ -1,0 +1,208 @@
+"""Searching a gallery with tracklets of either modality."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from xreid.core.embeddings import EmbeddingSet, require_same_origin
+from xreid.core.errors import ConfigError, ProtocolError
+from xreid.core.tracklets import Tracklet
+from xreid.retrieval.columns import Filter
+from xreid.retrieval.engine import Nearest, Vectors
+from xreid.retrieval.gallery import Entry, Gallery, content_key
+
+SCORE_NOTE = (
+    "The score is the cosine between two embeddings. It is not calibrated: it is no probability, and a high "
+    "one is no proof that two tracklets show the same person. Whoever is not in the gallery still gets a "
+    "best match."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Query:
+    """A tracklet to search with.
+
+    Attributes:
+        tracklet: The tracklet.
+        root: Folder that its frames are relative to.
+        vector: float32 [D] of unit length.
+        row: Its own row in the gallery, which it must not find; None where it is not in it.
+    """
+
+    tracklet: Tracklet
+    root: Path
+    vector: Vectors
+    row: int | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hit:
+    """A tracklet found.
+
+    Attributes:
+        rank: From 1.
+        score: Cosine, -1 to 1, not calibrated.
+        entry: The tracklet and its set.
+    """
+
+    rank: int
+    score: float
+    entry: Entry
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchResult:
+    """The answer to one query.
+
+    Attributes:
+        query: What was asked.
+        hits: Best first.
+        searched: Tracklets that the filters let through.
+        best: The best score among them, also where min_score kept it out; None where none was searched.
+    """
+
+    query: Query
+    hits: tuple[Hit, ...]
+    searched: int
+    best: float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return {
+            "query": _plain(self.query.tracklet),
+            "searched": self.searched,
+            "best_score": self.best,
+            "hits": [
+                {
+                    "rank": hit.rank,
+                    "score": hit.score,
+                    "set": hit.entry.stored.key,
+                    **_plain(hit.entry.tracklet),
+                }
+                for hit in self.hits
+            ],
+        }
+
+
+def queries_from_gallery(gallery: Gallery, names: Sequence[str]) -> list[Query]:
+    """Queries that are tracklets of the gallery itself.
+
+    Raises:
+        ProtocolError: One is not in it, or in several sets.
+    """
+    entries = [gallery.find(name) for name in names]
+    vectors = gallery.vectors([entry.row for entry in entries]) if entries else ()
+    return [
+        Query(tracklet=entry.tracklet, root=entry.root, vector=vector, row=entry.row)
+        for entry, vector in zip(entries, vectors, strict=True)
+    ]
+
+
+def queries_from_set(gallery: Gallery, embeddings: EmbeddingSet, names: Sequence[str]) -> list[Query]:
+    """Queries that are tracklets of an embedding set, in the gallery or not.
+
+    Raises:
+        ProtocolError: One is not in the set, or another model made the set than the gallery's.
+    """
+    if gallery.origin is not None:
+        require_same_origin(gallery.origin, embeddings.origin)
+    place = {row.name: i for i, row in enumerate(embeddings.table)}
+    missing = [name for name in names if name not in place]
+    if missing:
+        raise ProtocolError(
+            f"the embedding set has no tracklet {missing[0]!r}",
+            expected=", ".join(list(place)[:5]) + (", ..." if len(place) > 5 else ""),
+        )
+    key = content_key(embeddings)
+    own = {entry.tracklet.name: entry.row for entry in gallery.entries if entry.stored.key == key}
+    return [
+        Query(
+            tracklet=embeddings.table[place[name]],
+            root=embeddings.table.root,
+            vector=embeddings.vectors[place[name]],
+            row=own.get(name),
+        )
+        for name in names
+    ]
+
+
+def search(
+    gallery: Gallery,
+    queries: Sequence[Query],
+    *,
+    rules: Filter | None = None,
+    top: int = 20,
+    min_score: float | None = None,
+) -> list[SearchResult]:
+    """Search the gallery with each query; a query never finds itself.
+
+    Args:
+        gallery: Where.
+        queries: What for.
+        rules: Which tracklets may be found.
+        top: Most hits of a query.
+        min_score: Hits of a lower cosine are left out, so that there may be no answer.
+
+    Raises:
+        ProtocolError: The gallery is empty, or the filters let nothing through for any query.
+        ConfigError: `top` is below 1, or there is no query.
+    """
+    rules = rules or Filter()
+    if top < 1 or not queries:
+        raise ConfigError("nothing to search", expected="one query or more, top 1 or more", got=f"top {top}")
+    if not len(gallery):
+        raise ProtocolError(f"{gallery.folder} is empty", todo="Append embeddings with `xreid index`.")
+    allowed = _allowed(gallery, queries, rules)
+    searched = allowed.sum(axis=1)
+    if not searched.any():
+        raise ProtocolError(
+            f"the filters let none of the {len(gallery)} tracklets of {gallery.folder} through",
+            todo="Loosen --modality, --camera, --from, --to, --known or --other-cameras.",
+        )
+    vectors = np.stack([query.vector for query in queries]).astype(np.float32)
+    nearest = gallery.engine.top(vectors, k=top, allowed=lambda start, stop: allowed[:, start:stop])
+    return [
+        _result(gallery, query, found, searched=int(count), min_score=min_score)
+        for query, found, count in zip(queries, nearest, searched, strict=True)
+    ]
+
+
+def _allowed(gallery: Gallery, queries: Sequence[Query], rules: Filter) -> npt.NDArray[np.bool_]:
+    columns = gallery.columns
+    allowed = np.repeat(columns.mask(rules)[None], len(queries), axis=0)
+    for line, query in zip(allowed, queries, strict=True):
+        if query.row is not None:
+            line[query.row] = False
+        if rules.other_cameras:
+            line &= ~columns.of_camera(query.tracklet.camera)
+    return allowed
+
+
+def _result(
+    gallery: Gallery, query: Query, found: Nearest, *, searched: int, min_score: float | None
+) -> SearchResult:
+    pairs = [(int(row), float(score)) for row, score in zip(found.rows, found.scores, strict=True)]
+    hits = tuple(
+        Hit(rank=rank, score=score, entry=gallery.entries[row])
+        for rank, (row, score) in enumerate(pairs, start=1)
+        if min_score is None or score >= min_score
+    )
+    return SearchResult(query=query, hits=hits, searched=searched, best=pairs[0][1] if pairs else None)
+
+
+def _plain(row: Tracklet) -> dict[str, Any]:
+    return {
+        "tracklet": row.name,
+        "modality": row.modality.value,
+        "camera": row.camera,
+        "identity": row.identity,
+        "start_s": row.start_s,
+        "end_s": row.end_s,
+        "frames": len(row.frames),
+    }
