@@ -124,3 +124,17 @@ def test_same_generator_same_result(clip: torch.Tensor) -> None:
 def test_values_out_of_range(wrong: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match="out of range"):
         AugmentConfig(**wrong)  # type: ignore[arg-type]
+
+
+def test_grey_clips_have_equal_channels_and_infrared_stays_as_it_is() -> None:
+    config = AugmentConfig(flip=0, pad=0, erase=0, grey=1)
+    augment = ClipAugment(config, mean=(0, 0, 0), std=(1 / 255,) * 3)
+    generator = np.random.default_rng(0)
+    colour = torch.from_numpy(generator.integers(0, 256, (2, 3, 6, 4), dtype=np.uint8))
+    grey = augment(colour, np.random.default_rng(1))
+    assert torch.equal(grey[:, 0], grey[:, 1])
+    assert torch.equal(grey[:, 0], grey[:, 2])
+    low, high = colour.float().amin(1), colour.float().amax(1)
+    assert ((grey[:, 0] >= low - 0.51) & (grey[:, 0] <= high + 0.51)).all(), "a mix of the channels"
+    infrared = colour[:, :1].expand(-1, 3, -1, -1).contiguous()
+    torch.testing.assert_close(augment(infrared, np.random.default_rng(2)), infrared.float())

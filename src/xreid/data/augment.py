@@ -1,4 +1,4 @@
-"""Training augmentation of whole clips: flip, pad-and-crop, random erasing (the three the paper names)."""
+"""Training augmentation of whole clips: flip, pad-and-crop, random erasing (the three the paper names), grey."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ class AugmentConfig:
         erase_area_max: Largest erased share of the frame.
         erase_aspect: Aspect ratios are drawn log-uniformly from [erase_aspect, 1 / erase_aspect].
         erase_fill: "mean" (zero after normalisation) or "noise" (standard normal after normalisation).
+        grey: Probability of turning a clip grey, by channel weights drawn for it; infrared clips stay as they
+            are. Not in the paper; M3-ReID does it with 0.5, against the gap between the modalities.
         per_frame: Draw anew for each frame instead of once a clip (what MITML does; jitters in time).
     """
 
@@ -41,12 +43,14 @@ class AugmentConfig:
     erase_area_max: float = 0.4
     erase_aspect: float = 0.3
     erase_fill: Literal["mean", "noise"] = "mean"
+    grey: float = 0.0
     per_frame: bool = False
 
     def __post_init__(self) -> None:
         fine = (
             0 <= self.flip <= 1
             and 0 <= self.erase <= 1
+            and 0 <= self.grey <= 1
             and self.pad >= 0
             and 0 < self.erase_area_min <= self.erase_area_max < 1
             and 0 < self.erase_aspect <= 1
@@ -128,6 +132,8 @@ class ClipAugment:
         flip, erase = generator.random(2)
         down, right = generator.integers(-config.pad, config.pad + 1, size=2)
         top, left, bottom, end = self._rectangle(height, width, generator)
+        if config.grey and generator.random() < config.grey:
+            pixels = _grey(pixels, generator)
         if flip < config.flip:
             pixels = pixels[..., ::-1]
         (to_y, from_y), (to_x, from_x) = _overlap(int(down), height), _overlap(int(right), width)
@@ -160,3 +166,10 @@ def _overlap(shift: int, length: int) -> tuple[slice, slice]:
     """(target, source) slices that move content by `shift` and leave the rest black."""
     shift = max(-length, min(length, shift))
     return slice(max(shift, 0), length + min(shift, 0)), slice(max(-shift, 0), length - max(shift, 0))
+
+
+def _grey(pixels: Pixels, generator: np.random.Generator) -> Pixels:
+    """uint8 [T, 3, H, W] with three equal channels, a random convex mix of the given ones."""
+    weights = generator.dirichlet(np.ones(3)).astype(np.float32)
+    mixed = np.tensordot(weights, pixels, axes=(0, 1))
+    return np.broadcast_to(np.rint(mixed).astype(np.uint8)[:, None], pixels.shape)

@@ -1,0 +1,35 @@
+"""One micro run of everything: simulate, train, embed, evaluate, index, search, the page."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from xreid.cli.main import main
+
+STEPS = ["simulate", "train", "embed", "evaluate", "match without learning", "index and search"]
+
+
+def test_the_demo_runs_from_nothing_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "demo"
+    words = ["demo", str(out), "--size", "tiny", "--epochs", "1"]
+    assert main(words) == 0
+    shown = capsys.readouterr()
+    assert "does not show how well" in shown.out
+    page = (out / "index.html").read_text()
+    links = re.findall(r'(?:href|src)="([^"]+)"', page)
+    assert len(links) >= 4
+    assert all((out / link).is_file() for link in links), links
+    assert "http" not in page, "nothing is fetched from elsewhere"
+    assert list(json.loads((out / "demo.json").read_text())["seconds"]) == STEPS
+    evaluation = json.loads((out / "evaluation" / "evaluation.json").read_text())
+    assert len(evaluation["results"]) == 2
+    found = json.loads((out / "search" / "search.json").read_text())
+    assert found
+
+    weights = (out / "run" / "checkpoint" / "model.safetensors").read_bytes()
+    assert main(words) == 0, "started again, it finds everything done"
+    assert (out / "run" / "checkpoint" / "model.safetensors").read_bytes() == weights
+    assert main([*words, "--seed", "1"]) == 2
+    assert "other options" in capsys.readouterr().err
