@@ -8,12 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from xreid.simulation.arrays import Bytes, Floats
 from xreid.simulation.wardrobe import Garment, Material, Pattern
 
-Floats = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
-
-#: Tile name -> (x0, y0, width, height) in atlas pixels. Around the part runs along x, its front in the middle.
+#: Tile name -> (x0, y0, width, height) in atlas pixels; x runs around the part, its front in the middle.
 TILES: dict[str, tuple[int, int, int, int]] = {
     "torso": (0, 0, 176, 192),
     "skirt": (176, 0, 176, 128),

@@ -8,12 +8,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from xreid.core.seeding import numpy_generator
 from xreid.core.tracklets import Modality
+from xreid.simulation.arrays import Floats
 
-Floats = npt.NDArray[np.float32]
 FRAME_SIZE = (640, 360)  # width, height of the whole camera picture that crops are cut from
 
 
@@ -109,14 +108,14 @@ def draw_camera(seed: int, name: str, modality: Modality) -> Camera:
         paths=paths,
         light=light,
         sun=sun,
-        exposure=float(own.uniform(0.85, 1.15) if infrared else own.uniform(0.78, 1.2)),
+        exposure=float(own.uniform(0.85, 1.15) if infrared else own.uniform(0.9, 1.2)),
         cast=(1.0, 1.0, 1.0) if infrared else (1 - warm, float(own.normal(1, 0.025)), 1 + warm),
         saturation=0.0 if infrared else float(own.uniform(0.7, 1.1)),
-        contrast=float(own.uniform(0.6, 0.8) if infrared else own.uniform(0.85, 1.05)),
-        lift=float(own.uniform(0.05, 0.14) if infrared else own.uniform(0.0, 0.06)),
+        contrast=float(own.uniform(0.75, 0.92) if infrared else own.uniform(0.85, 1.05)),
+        lift=float(own.uniform(0.03, 0.1) if infrared else own.uniform(0.0, 0.06)),
         gamma=float(own.uniform(0.8, 1.15)),
         blur=float(own.uniform(0.9, 1.5) if infrared else own.uniform(0.6, 1.2)),
-        noise=float(own.uniform(5, 11) if infrared else own.uniform(2, 6)),
+        noise=float(own.uniform(4, 8) if infrared else own.uniform(2, 5)),
         glow=(float(own.uniform(0.35, 0.65)), float(own.uniform(0.4, 0.65))),
         vignette=float(own.uniform(0.5, 0.9) if infrared else own.uniform(0.05, 0.3)),
         bloom=float(own.uniform(0.08, 0.2) if infrared else own.uniform(0.0, 0.05)),

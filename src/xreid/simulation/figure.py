@@ -104,7 +104,8 @@ def _add_arm(builder: MeshBuilder, person: Person, m: Measures, *, side: str, si
     body, upper = person.body, person.outfit.upper
     h, top = m.height, m.shoulder + 0.03
     profile = [  # v along the arm, radius as a share of the height
-        (0.0, 0.006), (0.03, 0.022), (0.09, 0.032), (0.2, 0.031), (0.4, 0.026), (0.48, 0.0245), (0.56, 0.0245),
+        (0.0, 0.006), (0.03, 0.022), (0.09, 0.032), (0.2, 0.031), (0.4, 0.026), (0.48, 0.0245),
+        (0.56, 0.0245),
         (0.62, 0.0245), (0.75, 0.022), (0.9, 0.0165), (0.97, 0.0145), (1.0, 0.0145),
     ]  # fmt: skip
     if 0.05 < upper.sleeve < 0.97:
@@ -184,7 +185,8 @@ def _add_shoe(builder: MeshBuilder, person: Person, m: Measures, *, side: str, s
     h = m.height
     profile = (  # forward, half width, half height, height of the middle; shares of the body height
         (-0.042, 0.008, 0.01, 0.018), (-0.036, 0.018, 0.022, 0.022), (-0.01, 0.022, 0.026, 0.026),
-        (0.03, 0.024, 0.02, 0.02), (0.07, 0.025, 0.014, 0.014), (0.098, 0.018, 0.01, 0.011), (0.106, 0.005, 0.004, 0.009),
+        (0.03, 0.024, 0.02, 0.02), (0.07, 0.025, 0.014, 0.014),
+        (0.098, 0.018, 0.01, 0.011), (0.106, 0.005, 0.004, 0.009),
     )  # fmt: skip
     rings = [
         Ring(

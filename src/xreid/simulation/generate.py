@@ -29,8 +29,9 @@ from xreid.simulation.plan import PlannedWalk, plan_walks
 FORMAT_VERSION = 1
 PART = ".part-"  # folders that are being written
 NOTE = (
-    "SYNTHETIC: every frame of this archive was computed by `xreid simulate`. It shows no real person, place or "
-    "camera; it only has the file layout of the named data set. Scores on it say nothing about the real one."
+    "SYNTHETIC: every frame of this archive was computed by `xreid simulate`. It shows no real person, "
+    "place or camera; it only has the file layout of the named data set. Scores on it say nothing about "
+    "the real one."
 )
 
 
@@ -177,7 +178,7 @@ def _spread(
         except BrokenProcessPool as error:
             raise XReidError(
                 "a simulation process was killed",
-                todo="Run the same command again; it continues. Or use fewer --workers.",
+                todo="Run the same command again, it continues; or use fewer --workers.",
             ) from error
         finally:
             for future in waiting:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xreid.simulation.arrays import Floats
 from xreid.simulation.atlas import TILES
 from xreid.simulation.skeleton import BONE, Motion
 
-Floats = npt.NDArray[np.float32]
 FULL = (-np.pi, np.pi)
 
 
@@ -157,8 +157,13 @@ class MeshBuilder:
         quads: np.ndarray,
     ) -> None:
         lists = {
-            "points": points, "normals": normals, "uv": uv, "bones": bones, "weights": weights, "ambient": ambient,
-        }  # fmt: skip
+            "points": points,
+            "normals": normals,
+            "uv": uv,
+            "bones": bones,
+            "weights": weights,
+            "ambient": ambient,
+        }
         part = {name: np.concatenate(values) for name, values in lists.items()}
         part["quads"] = quads + self._count
         self._count += len(part["points"])

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from xreid.core.seeding import numpy_generator
-from xreid.simulation.atlas import Atlas, Floats, Tile, assemble, lower_mask, upper_mask
+from xreid.simulation.arrays import Floats
+from xreid.simulation.atlas import Atlas, Tile, assemble, lower_mask, upper_mask
 from xreid.simulation.identity import Person
 from xreid.simulation.skeleton import Measures, measure
 from xreid.simulation.wardrobe import Garment, Material

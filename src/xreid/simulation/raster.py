@@ -11,7 +11,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float32]
+from xreid.simulation.arrays import Floats
+
 SHIFT = 3  # fractional bits of the polygon corners
 ROW = 64  # cv2.remap takes pictures, so the covered pixels are laid out in rows of this width
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from xreid.core.tracklets import Modality
+from xreid.simulation.arrays import Bytes, Floats
 from xreid.simulation.atlas import Atlas
 from xreid.simulation.camera import Camera
 from xreid.simulation.mesh import Mesh
@@ -18,9 +18,6 @@ from xreid.simulation.raster import crevices, draw
 from xreid.simulation.scene import illumination
 from xreid.simulation.sensor import expose, grain
 from xreid.simulation.walk import Placed
-
-Floats = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,11 +55,11 @@ def view_of(actor: Actor, camera: Camera) -> View:
     facing = (normals * towards).sum(-1)
     ambient = actor.mesh.ambient[None]
     if camera.modality is Modality.INFRARED:
-        light = illumination(camera, depth) * ambient * (0.3 + 0.72 * np.clip(facing, 0, 1) ** 0.8)
+        light = illumination(camera, depth) * ambient * (0.36 + 0.7 * np.clip(facing, 0, 1) ** 0.8)
     else:
-        sky = ambient * (0.62 + 0.24 * normals[..., 2] + 0.14 * np.clip(facing, 0, 1))
+        sky = ambient * (0.78 + 0.2 * normals[..., 2] + 0.2 * np.clip(facing, 0, 1))
         sun = np.clip(normals @ np.array(camera.light, np.float32), 0, 1)
-        light = (1 - 0.55 * camera.sun) * sky + camera.sun * sun
+        light = (1 - 0.5 * camera.sun) * sky + camera.sun * sun
     return View(pixels=pixels, depth=depth, facing=facing, light=light.astype(np.float32))
 
 
@@ -81,7 +78,7 @@ def boxes(view: View, nuisance: Nuisance) -> Floats:
 
 def _smooth(track: Floats) -> Floats:
     padded = np.pad(track, ((2, 2), (0, 0)), mode="edge")
-    return sum(padded[i : i + len(track)] for i in range(5)) / 5
+    return np.stack([padded[i : i + len(track)] for i in range(5)]).mean(0)
 
 
 def render_walk(
@@ -113,13 +110,11 @@ def render_walk(
             _draw_actor(image, actors[i], shots[i], camera, frame, corner=corner, zoom=zoom)
         if nuisance.occluder is not None:
             outline = _outline(nuisance, camera, places, frame)
-            light = (
-                float(illumination(camera, np.float32(places[frame, 1] * 0.8))) if image.ndim == 2 else 0.8
-            )
+            light = float(illumination(camera, 0.8 * float(places[frame, 1]))) if image.ndim == 2 else 0.8
             draw_occluder(
                 image,
                 nuisance.occluder,
-                (outline - corner) * zoom,
+                _leave_half((outline - corner) * zoom, size[1]),
                 infrared=camera.modality is Modality.INFRARED,
                 light=light,
                 grain=grain(rng, size),
@@ -191,6 +186,16 @@ def _draw_actor(
     soft = cv2.GaussianBlur(surface.mask, (0, 0), 0.8 * size[0] / 256 + 0.1)
     weight = soft * surface.mask if infrared else (soft * surface.mask)[..., None]
     image += weight * (layer.reshape(image.shape) - image)
+
+
+def _leave_half(outline: Floats, width: int) -> Floats:
+    """Keep a wide thing from hiding more than half of the crop: detectors find no hidden people."""
+    low, high = outline[:, 0].min(), outline[:, 0].max()
+    tall = outline[:, 1].min() < 0.3 * width
+    if high - low < 0.5 * width or not tall:
+        return outline
+    shift = max(0.0, 0.55 * width - low) if low + high > width else min(0.0, 0.45 * width - high)
+    return outline + np.array([shift, 0], np.float32)
 
 
 def _outline(nuisance: Nuisance, camera: Camera, places: Floats, frame: int) -> Floats:

@@ -10,13 +10,12 @@ import numpy.typing as npt
 
 from xreid.core.seeding import numpy_generator
 from xreid.core.tracklets import Modality
+from xreid.simulation.arrays import Bytes, Floats
 from xreid.simulation.atlas import smooth_noise
 from xreid.simulation.camera import FRAME_SIZE, Camera
 from xreid.simulation.wardrobe import Material
 
-Floats = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
-LEAVES = Material(colour=(0.16, 0.36, 0.25), nir=0.8)  # plants are bright in near infrared
+LEAVES = Material(colour=(0.25, 0.45, 0.38), nir=0.72)  # plants are bright in near infrared
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +40,8 @@ def paint_scene(seed: int, camera: Camera) -> Bytes:
     wall_x = float(rng.choice([-1, 1]) * rng.uniform(2.6, 5.0)) if rng.random() < 0.55 else None
     hits = _cast(camera, wall_y=wall_y, wall_x=wall_x)
     image = np.zeros((*hits.x.shape, 4), np.float32)
-    for kind, paint in ((0, _ground), (1, _wall), (2, _wall)):
-        surface = paint(rng, hits) if kind != 2 else paint(rng, hits, along=hits.y)
+    surfaces = (_ground(rng, hits), _wall(rng, hits), _wall(rng, hits, along=hits.y))
+    for kind, surface in enumerate(surfaces):
         image = np.where((hits.kind == kind)[..., None], surface, image)
     grime = smooth_noise(rng, hits.x.shape, (5, 8))
     image *= (1 + 0.06 * grime)[..., None]
@@ -180,14 +179,14 @@ def _light(image: Floats, camera: Camera, hits: Hits) -> Bytes:
     if camera.modality is Modality.INFRARED:
         lit = image[..., 3] * illumination(camera, hits.distance)
     else:
-        slope = np.array([1 - camera.sun * 0.3, 0.72, 0.8], np.float32)[hits.kind]
+        slope = np.array([1.1 - camera.sun * 0.2, 0.85, 0.95], np.float32)[hits.kind]
         far = 1 / (1 + (hits.distance / 60) ** 2)
         lit = image[..., :3] * (slope * far)[..., None]
     soft = cv2.GaussianBlur(np.clip(lit, 0, 1), (0, 0), 0.8)
     return (soft * 255 + 0.5).astype(np.uint8)
 
 
-def illumination(camera: Camera, distance: Floats) -> Floats:
+def illumination(camera: Camera, distance: Floats | float) -> Floats:
     """Light of the camera's own lamp at a distance in metres, 1 in the middle of where people walk."""
     middle = (camera.near_m + camera.far_m) / 2
     return np.clip((middle / np.maximum(distance, 1.0)) ** 1.3, 0.05, 1.7).astype(np.float32)

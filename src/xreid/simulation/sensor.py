@@ -6,14 +6,12 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from xreid.core.errors import XReidError
+from xreid.simulation.arrays import Bytes, Floats
 from xreid.simulation.camera import FRAME_SIZE, Camera
 from xreid.simulation.nuisance import Nuisance
 
-Floats = npt.NDArray[np.float32]
-Bytes = npt.NDArray[np.uint8]
 FIELD = 1280  # side of the stored noise field; crops take windows of it
 
 
@@ -65,7 +63,7 @@ def expose(
         image = image * np.array(camera.cast, np.float32)
     image = np.clip(image / 255, 0, 1.2) ** np.float32(camera.gamma)
     image = 255 * (camera.lift + camera.contrast * (1 - camera.lift) * image)
-    sigma = camera.noise * (0.25 + 0.75 * nuisance.strength * 2)
+    sigma = camera.noise * (0.3 + 0.9 * nuisance.strength)
     if image.ndim == 2:
         image = image + sigma * grain(rng, (height, width))
         rows = grain(rng, (height, 1))

@@ -7,16 +7,15 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from xreid.core.errors import ConfigError, XReidError
 from xreid.core.files import atomic_file
 from xreid.core.tracklets import Modality
+from xreid.simulation.arrays import Bytes
 from xreid.simulation.config import SimulationConfig
 from xreid.simulation.plan import PlannedWalk, plan_walks
 from xreid.simulation.studio import shoot
 
-Bytes = npt.NDArray[np.uint8]
 CELL = (96, 192)  # width, height
 GAP, BAND, MARGIN = 3, 26, 40
 INK, PAPER = (40, 40, 40), (250, 250, 250)

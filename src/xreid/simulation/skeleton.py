@@ -8,8 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from xreid.simulation.arrays import Floats
 from xreid.simulation.identity import Body, Gait
 
 BONES = (
@@ -19,8 +19,6 @@ BONES = (
 )  # fmt: skip
 PARENTS = (-1, 0, 1, 1, 3, 4, 1, 6, 7, 0, 9, 10, 0, 12, 13)
 BONE = {name: i for i, name in enumerate(BONES)}
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ from functools import lru_cache
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from xreid.core.seeding import numpy_generator
 from xreid.core.tracklets import Modality
+from xreid.simulation.arrays import Bytes
 from xreid.simulation.atlas import Atlas
 from xreid.simulation.camera import Camera, draw_camera
 from xreid.simulation.config import SimulationConfig
@@ -25,7 +25,6 @@ from xreid.simulation.scene import paint_scene
 from xreid.simulation.sensor import encode
 from xreid.simulation.walk import Walk, draw_walk, place
 
-Bytes = npt.NDArray[np.uint8]
 EXTRAS = 60  # different bystanders in a world
 
 

@@ -5,14 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from xreid.simulation.arrays import Floats
 from xreid.simulation.camera import Camera
 from xreid.simulation.identity import Person
 from xreid.simulation.mesh import Mesh, skin
 from xreid.simulation.skeleton import measure, rest_joints, walk_cycle
-
-Floats = npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +45,7 @@ def draw_walk(
     gait = person.gait
     times = (np.arange(frames) - (frames - 1) / 2) * step_s
     along = float(rng.choice(camera.paths)) + float(rng.normal(0, 0.3))
-    bend = float(rng.normal(0, 0.16))
+    bend = float(rng.choice([-1, 1]) * rng.uniform(0.1, 0.55))
     heading = along + bend * times
     pace = min(1.0, 5.0 / max(gait.speed * frames * step_s, 1e-3))
     steps = np.stack([np.cos(heading), np.sin(heading)], 1) * gait.speed * step_s * pace
@@ -70,7 +68,7 @@ def draw_walk(
 
 
 def place(person: Person, mesh: Mesh, walk: Walk) -> Placed:
-    """Pose the figure in every frame, put its lowest point on the ground, turn it and move it along the path."""
+    """Pose the figure in every frame, stand it on the ground, turn it and move it along the path."""
     m = measure(person.body)
     bag, side = person.outfit.bag, person.outfit.bag_side
     loads = (bag == "handbag" and side > 0, bag == "handbag" and side < 0)

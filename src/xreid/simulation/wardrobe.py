@@ -21,6 +21,8 @@ PALETTE = (
     (226, 190, 60), (214, 120, 40), (100, 60, 120), (176, 160, 200),
 )  # fmt: skip
 
+LUMINANCE = (0.114, 0.587, 0.299)  # of blue, green, red
+
 UPPER_PATTERNS = (
     "plain",
     "bars",
@@ -164,27 +166,58 @@ class Outfit:
 
 
 def cloth_material(rng: np.random.Generator) -> Material:
-    """Cloth of a random colour and, independently, a random near-infrared reflectance."""
+    """Cloth of a random colour and, independently, a random near-infrared reflectance.
+
+    Most cloth is middling in both: undyed fibre is bright in near infrared and few dyes absorb there.
+    """
+    common, dark, bright = rng.normal(0.44, 0.05), rng.uniform(0.12, 0.22), rng.uniform(0.62, 0.78)
+    nir = float(rng.choice([common, dark, bright], p=[0.9, 0.05, 0.05]))
+    return _coloured(rng, float(np.clip(rng.normal(0.38, 0.06), 0.2, 0.6)), nir)
+
+
+def _coloured(rng: np.random.Generator, luminance: float, nir: float) -> Material:
+    """A material of a random hue with the given luminance."""
     red, green, blue = (
         np.clip(np.array(PALETTE[rng.integers(len(PALETTE))]) + rng.normal(0, 9, 3), 8, 245) / 255
     )
-    nir = float(rng.choice([rng.uniform(0.12, 0.3), rng.uniform(0.3, 0.6), rng.uniform(0.6, 0.92)]))
-    return Material(colour=(float(blue), float(green), float(red)), nir=nir)
+    colour = np.array([blue, green, red])
+    colour *= luminance / float(np.dot(colour, LUMINANCE))
+    peak = float(colour.max())
+    if peak > 0.95:  # too bright for so pure a hue: add white instead
+        white = min(1.0, (peak - 0.95) / max(peak - luminance, 1e-3))
+        colour = colour * (1 - white) + luminance * white
+    return Material(colour=(float(colour[0]), float(colour[1]), float(colour[2])), nir=nir)
 
 
-def contrasting(rng: np.random.Generator, base: Material, *, shown: bool) -> Material:
-    """A second cloth that stands out from `base` in the visible, and in near infrared only if `shown`."""
-    for _ in range(30):
-        second = cloth_material(rng)
-        difference = np.abs(np.array(second.colour) - np.array(base.colour))
-        if difference.mean() > 0.2 or difference.max() > 0.4:
-            break
-    if not shown:  # the dye of the print is transparent in near infrared
-        return Material(colour=second.colour, nir=float(np.clip(base.nir + rng.normal(0, 0.02), 0.08, 0.95)))
-    step = float(rng.uniform(0.3, 0.5)) * (1 if rng.random() < 0.5 else -1)
-    if not 0.1 <= base.nir + step <= 0.93:
-        step = -step
-    return Material(colour=second.colour, nir=float(np.clip(base.nir + step, 0.1, 0.93)))
+@dataclass(frozen=True, kw_only=True)
+class Dyes:
+    """How far a print keeps its look from one spectrum to the other.
+
+    Attributes:
+        shown: Chance that a second material stands out in near infrared at all.
+        kept: Chance that what is lighter in the visible is lighter in near infrared too (white pigment and
+            carbon black are light and dark in both; other dyes are a matter of chance).
+    """
+
+    shown: float
+    kept: float
+
+
+def contrasting(rng: np.random.Generator, base: Material, dyes: Dyes) -> Material:
+    """A cloth that stands out from `base` in the visible and, as the dyes have it, in near infrared."""
+    own = _luminance(base)
+    light, dark = float(rng.uniform(0.72, 0.9)), float(rng.uniform(0.06, 0.16))
+    lighter = rng.random() < (0.7 if own < 0.5 else 0.2)
+    if rng.random() > dyes.shown:  # the dye is transparent in near infrared: only the cloth is seen
+        nir = base.nir + rng.normal(0, 0.02)
+    else:
+        brighter = lighter == (rng.random() < dyes.kept)
+        nir = base.nir + float(rng.uniform(0.26, 0.38)) * (1 if brighter else -1)
+    return _coloured(rng, light if lighter else dark, float(np.clip(nir, 0.06, 0.97)))
+
+
+def _luminance(material: Material) -> float:
+    return float(np.dot(material.colour, LUMINANCE))
 
 
 def skin_material(rng: np.random.Generator) -> Material:
@@ -208,25 +241,26 @@ def hair_material(rng: np.random.Generator) -> Material:
 def draw_outfit(rng: np.random.Generator, common: np.random.Generator, *, difficulty: float) -> Outfit:
     """An outfit; the higher the difficulty, the more of it is the uniform drawn from `common`."""
     uniformity = max(0.0, (difficulty - 0.3) / 0.7)
-    shown = 1.0 - 0.12 * min(1.0, difficulty / 0.3) - 0.6 * uniformity
+    easy = max(0.0, 1 - difficulty / 0.3)
+    dyes = Dyes(shown=0.94 + 0.06 * easy - 0.6 * uniformity, kept=0.9 + 0.1 * easy - 0.4 * uniformity)
     draw = _Draw(rng, common, uniformity)
-    upper = _draw_upper(draw, shown=shown)
-    lower = _draw_lower(draw, shown=shown)
+    upper = _draw_upper(draw, dyes=dyes)
+    lower = _draw_lower(draw, dyes=dyes)
+    hair = hair_material(rng)
     hat = draw(lambda g: str(g.choice(HATS, p=HAT_SHARES)))
-    bag_base = draw(cloth_material)
     return Outfit(
         upper=upper,
         lower=lower,
         hair=str(rng.choice(HAIR_STYLES, p=HAIR_SHARES)),
-        hair_material=hair_material(rng),
+        hair_material=hair,
         hair_volume=float(rng.uniform(0.05, 0.16)),
         hat=hat,
-        hat_material=upper.base if hat == "hood" else draw(cloth_material),
+        hat_material=upper.base if hat == "hood" else draw(lambda g: contrasting(g, hair, dyes)),
         bag=draw(lambda g: str(g.choice(BAGS, p=BAG_SHARES))),
-        bag_material=bag_base,
+        bag_material=draw(lambda g: contrasting(g, upper.base, dyes)),
         bag_size=draw(lambda g: float(g.uniform(0.75, 1.25))),
         bag_side=draw(lambda g: int(g.choice([-1, 1]))),
-        shoe=draw(cloth_material),
+        shoe=draw(lambda g: contrasting(g, lower.base, dyes)),
         sole=draw(cloth_material),
         boot=draw(lambda g: float(g.choice([0.0, g.uniform(0.35, 0.9)], p=[0.8, 0.2]))),
         sock=draw(cloth_material),
@@ -259,11 +293,11 @@ def _pattern(rng: np.random.Generator, kinds: tuple[str, ...], shares: tuple[flo
     )
 
 
-def _draw_upper(draw: _Draw, *, shown: float) -> Garment:
+def _draw_upper(draw: _Draw, *, dyes: Dyes) -> Garment:
     def make(rng: np.random.Generator) -> Garment:
         kind = str(rng.choice(UPPER_KINDS, p=UPPER_KIND_SHARES))
         base = cloth_material(rng)
-        second = contrasting(rng, base, shown=bool(rng.random() < shown))
+        second = contrasting(rng, base, dyes)
         sleeve = {"tee": rng.uniform(0.18, 0.42), "vest": 0.0}.get(kind, rng.uniform(0.9, 1.0))
         if kind == "shirt" and rng.random() < 0.5:
             sleeve = rng.uniform(0.45, 0.6)
@@ -282,7 +316,7 @@ def _draw_upper(draw: _Draw, *, shown: float) -> Garment:
             sleeve=float(sleeve),
             sleeve_style=int(rng.choice(4, p=[0.5, 0.24, 0.14, 0.12])),
             opening=float(rng.uniform(0.1, 0.2)) if open_front else 0.0,
-            inner=contrasting(rng, base, shown=bool(rng.random() < shown)),
+            inner=contrasting(rng, base, dyes),
             neck=float({"vest": 0.09, "sweater": -0.02, "jacket": -0.03, "coat": -0.03}.get(kind, 0.05)),
             folds=float({"sweater": 0.09, "coat": 0.1}.get(kind, 0.13) * rng.uniform(0.7, 1.3)),
         )
@@ -291,7 +325,7 @@ def _draw_upper(draw: _Draw, *, shown: float) -> Garment:
     return garment
 
 
-def _draw_lower(draw: _Draw, *, shown: float) -> Garment:
+def _draw_lower(draw: _Draw, *, dyes: Dyes) -> Garment:
     def make(rng: np.random.Generator) -> Garment:
         kind = str(rng.choice(LOWER_KINDS, p=LOWER_KIND_SHARES))
         base = cloth_material(rng)
@@ -302,7 +336,7 @@ def _draw_lower(draw: _Draw, *, shown: float) -> Garment:
         return Garment(
             kind=kind,
             base=base,
-            second=contrasting(rng, base, shown=bool(rng.random() < shown)),
+            second=contrasting(rng, base, dyes),
             pattern=_pattern(rng, LOWER_PATTERNS, LOWER_SHARES),
             fit=float(fit * rng.uniform(0.96, 1.1)),
             length=float(length),
