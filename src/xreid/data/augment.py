@@ -1,4 +1,4 @@
-"""Training augmentation of whole clips: flip, pad-and-crop, random erasing (the three the paper names), grey."""
+"""Training augmentation of whole clips: flip, pad-and-crop, random erasing (as the paper), and grey."""
 
 from __future__ import annotations
 
