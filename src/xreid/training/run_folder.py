@@ -171,5 +171,5 @@ def _sweep(path: Path) -> None:
 
 
 def _require_empty(path: Path) -> None:
-    if any(not entry.name.startswith(".") for entry in path.iterdir()):
+    if path.is_dir() and any(not entry.name.startswith(".") for entry in path.iterdir()):
         raise ConfigError(f"{path} is not empty and holds no run", todo="Choose another --out.")
