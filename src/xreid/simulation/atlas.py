@@ -81,9 +81,18 @@ class Tile:
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Floats:
-    """Smooth noise of unit variance: float32 of the given (height, width)."""
-    coarse = rng.standard_normal((cells[0] + 3, cells[1] + 3)).astype(np.float32)
-    field = cv2.resize(coarse, (shape[1], shape[0]), interpolation=cv2.INTER_CUBIC)
+    """Smooth noise of unit variance that closes around its width: float32 of the given (height, width).
+
+    `cells` are about how many bumps there are along the height and the width.
+    """
+    height, width = shape
+    coarse = (4 * cells[0], 4 * cells[1])
+    white = np.pad(rng.standard_normal(coarse).astype(np.float32), ((4, 4), (8, 8)), mode="wrap")
+    soft = cv2.GaussianBlur(white, (0, 0), 1.6)[4:-4, 6:-6]
+    wide = width * (coarse[1] + 4) // coarse[1]
+    field = cv2.resize(soft, (wide, height), interpolation=cv2.INTER_CUBIC)
+    start = (wide - width) // 2
+    field = field[:, start : start + width]
     return field / (float(field.std()) + 1e-6)
 
 

@@ -115,7 +115,7 @@ def draw_camera(seed: int, name: str, modality: Modality) -> Camera:
         lift=float(own.uniform(0.03, 0.1) if infrared else own.uniform(0.0, 0.06)),
         gamma=float(own.uniform(0.8, 1.15)),
         blur=float(own.uniform(0.9, 1.5) if infrared else own.uniform(0.6, 1.2)),
-        noise=float(own.uniform(4, 8) if infrared else own.uniform(2, 5)),
+        noise=float(own.uniform(3, 6.5) if infrared else own.uniform(2, 4.5)),
         glow=(float(own.uniform(0.35, 0.65)), float(own.uniform(0.4, 0.65))),
         vignette=float(own.uniform(0.5, 0.9) if infrared else own.uniform(0.05, 0.3)),
         bloom=float(own.uniform(0.08, 0.2) if infrared else own.uniform(0.0, 0.05)),

@@ -31,8 +31,8 @@ def build_figure(person: Person) -> Mesh:
 _TORSO = (
     (0.862, 0.034, 0.036, 1.0),
     (0.842, 0.052, 0.042, 1.0),
-    (0.828, 0.093, 0.05, 1.0),
-    (0.805, 0.112, 0.058, 1.0),
+    (0.828, 0.088, 0.05, 1.0),
+    (0.805, 0.107, 0.058, 1.0),
     (0.76, 0.106, 0.068, 1.0),
     (0.7, 0.096, 0.066, 0.9),
     (0.65, 0.087, 0.06, 0.65),
@@ -48,6 +48,7 @@ _TORSO = (
 def _add_torso(builder: MeshBuilder, person: Person, m: Measures) -> None:
     body, upper, lower = person.body, person.outfit.upper, person.outfit.lower
     hem = m.waist - upper.length
+    hanging = skirt_span(person, m)
     rings = []
     for share, side, front, chest in _TORSO:
         z = m.at(share)
@@ -56,6 +57,8 @@ def _add_torso(builder: MeshBuilder, person: Person, m: Measures) -> None:
         dressed = share < 0.83
         over = (upper.fit if z > hem else min(lower.fit, 1.08)) if dressed else 1.0
         loose = 1 + (over - 1) * (1.6 if 0.5 < share < 0.68 else 1.0)
+        if hanging is not None and z < hanging[0] - 0.02:
+            loose = 0.85  # hidden by the skirt or coat, and must not show through it
         v = (TORSO_TOP - share) / (TORSO_TOP - TORSO_BOTTOM)
         rings.append(
             Ring(
@@ -104,7 +107,7 @@ def _add_arm(builder: MeshBuilder, person: Person, m: Measures, *, side: str, si
     body, upper = person.body, person.outfit.upper
     h, top = m.height, m.shoulder + 0.03
     profile = [  # v along the arm, radius as a share of the height
-        (0.0, 0.006), (0.03, 0.022), (0.09, 0.032), (0.2, 0.031), (0.4, 0.026), (0.48, 0.0245),
+        (0.0, 0.006), (0.03, 0.02), (0.09, 0.0285), (0.2, 0.029), (0.4, 0.026), (0.48, 0.0245),
         (0.56, 0.0245),
         (0.62, 0.0245), (0.75, 0.022), (0.9, 0.0165), (0.97, 0.0145), (1.0, 0.0145),
     ]  # fmt: skip

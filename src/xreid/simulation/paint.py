@@ -32,7 +32,7 @@ def skirt_span(person: Person, m: Measures) -> tuple[float, float] | None:
     if upper.kind == "coat":
         return m.at(0.615), m.waist - upper.length
     if lower.kind == "skirt":
-        return m.at(0.6), m.hip * (1 - 0.93 * lower.length)
+        return min(m.at(0.6), m.waist - upper.length + 0.012), m.hip * (1 - 0.93 * lower.length)
     return None
 
 

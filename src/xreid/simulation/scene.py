@@ -73,7 +73,7 @@ def _cast(camera: Camera, *, wall_y: float, wall_x: float | None) -> Hits:
     )
 
 
-def _stone(rng: np.random.Generator, low: float = 0.25, high: float = 0.75) -> Material:
+def _stone(rng: np.random.Generator, low: float = 0.35, high: float = 0.8) -> Material:
     grey = rng.uniform(low, high)
     tint = rng.normal(0, 0.03, 3) + np.array([-0.03, 0, 0.03]) * rng.uniform(-0.5, 1.5)
     blue, green, red = np.clip(grey + tint, 0.05, 0.95)
@@ -108,7 +108,7 @@ def _ground(rng: np.random.Generator, hits: Hits) -> Floats:
         offset, wide = rng.uniform(-2, 2), rng.uniform(0.05, 0.2)
         line = np.abs(b * size - offset - 5) < wide
         image[line] = _stone(rng, 0.6, 0.95).array()
-    if rng.random() < 0.45:  # lawn
+    if rng.random() < 0.35:  # lawn
         far = hits.y > rng.uniform(6.5, 11)
         image[far] = (
             LEAVES.array() * (1 + 0.15 * rng.standard_normal((*hits.x.shape, 1))).astype(np.float32)

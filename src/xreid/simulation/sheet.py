@@ -54,7 +54,8 @@ def write_contact_sheet(config: SimulationConfig, path: Path) -> None:
     """
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise ConfigError(f"cannot write a contact sheet as {path.name}", expected="a name in .jpg or .png")
-    done, data = cv2.imencode(path.suffix, contact_sheet(config), [cv2.IMWRITE_JPEG_QUALITY, 80])
+    options = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 80]
+    done, data = cv2.imencode(path.suffix, contact_sheet(config), options)
     if not done:
         raise XReidError(f"cannot encode {path}")
     with atomic_file(path) as temporary:

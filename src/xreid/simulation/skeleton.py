@@ -70,7 +70,7 @@ def measure(body: Body) -> Measures:
         hip=hip,
         knee=0.525 * hip,
         ankle=0.043 * height,
-        shoulder_y=0.108 * height * body.shoulders,
+        shoulder_y=0.101 * height * body.shoulders,
         hip_y=0.05 * height * body.hips,
         elbow=shoulder - 0.172 * height,
         wrist=shoulder - 0.322 * height,

@@ -222,7 +222,7 @@ def _luminance(material: Material) -> float:
 
 def skin_material(rng: np.random.Generator) -> Material:
     """Skin: many tones in the visible, always bright in near infrared (melanin hardly absorbs there)."""
-    light, dark = np.array([0.66, 0.76, 0.93]), np.array([0.17, 0.25, 0.38])
+    light, dark = np.array([0.56, 0.67, 0.85]), np.array([0.16, 0.24, 0.37])
     tone = rng.beta(1.2, 2.2)
     blue, green, red = light * (1 - tone) + dark * tone
     return Material(colour=(float(blue), float(green), float(red)), nir=float(0.74 - 0.06 * tone))
