@@ -51,7 +51,7 @@ def main(argv: Sequence[str]) -> int:
     gallery = Gallery.open(options.gallery)
     for which in options.remove:
         gallery, stored = gallery.remove(which)
-        print(f"removed {stored.key} ({stored.name}): {stored.rows} tracklets")
+        print(f"removed {stored.key[:8]} ({stored.name}): {stored.rows} tracklets")
     if options.erase or options.erase_identities:
         gallery, count = gallery.erase(names=options.erase, identities=options.erase_identities)
         print(f"erased {count} tracklets; {len(gallery)} are left in {options.gallery}")
@@ -75,7 +75,7 @@ def _append(folder: Path, sets: Sequence[Path]) -> None:
         if stored is None:
             print(f"{path} is in {folder} already: nothing appended")
         else:
-            print(f"appended {stored.key} ({name}): {stored.rows} tracklets")
+            print(f"appended {stored.key[:8]} ({name}): {stored.rows} tracklets")
     print(f"{folder}: {len(gallery)} tracklets in {len(gallery.sets)} sets")
 
 
@@ -92,6 +92,10 @@ def _list(gallery: Gallery) -> None:
         cameras = sorted({row.camera for row in rows if row.camera})
         counts = [str(n) for n in (len(rows), len(rows) - infrared, infrared)]
         shown = ", ".join(cameras[:6]) + (", ..." if len(cameras) > 6 else "")
-        table.add_row(stored.key, stored.name, *counts, shown or "-", str(stored.erased), stored.appended)
-    Console(markup=False, highlight=False).print(table)
+        table.add_row(
+            stored.key[:8], stored.name, *counts, shown or "-", str(stored.erased), stored.appended[:10]
+        )
+    console = Console(markup=False, highlight=False)
+    console.width = max(console.width, 100)
+    console.print(table)
     print(f"{gallery.folder}: {len(gallery)} tracklets in {len(gallery.sets)} sets")

@@ -126,6 +126,7 @@ def _print(results: Sequence[SearchResult]) -> None:
     from xreid.retrieval.search import SCORE_NOTE
 
     console = Console(markup=False, highlight=False)
+    console.width = max(console.width, 110)  # rows stay rows in files and pipes
     for result in results:
         row = result.query.tracklet
         camera = f"camera {row.camera}" if row.camera else "camera unknown"
@@ -134,11 +135,12 @@ def _print(results: Sequence[SearchResult]) -> None:
             best = "" if result.best is None else f" (the best score is {result.best:.3f})"
             console.print(f"no answer{best}\n")
             continue
-        table = Table("rank", "tracklet", "camera", "modality", "time", "person", "score", box=None)
+        table = Table("rank", "tracklet", "set", "camera", "modality", "time", "person", "score", box=None)
         for hit in result.hits:
             found = hit.entry.tracklet
             when, who = show_span(found) or "-", found.identity or "-"
-            facts = (found.name, found.camera or "-", name_of(found.modality), when, who)
+            source, camera = hit.entry.stored.name, found.camera or "-"
+            facts = (found.name, source, camera, name_of(found.modality), when, who)
             table.add_row(str(hit.rank), *facts, f"{hit.score:.3f}")
         console.print(table)
         console.print()

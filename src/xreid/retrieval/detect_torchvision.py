@@ -5,7 +5,7 @@ https://pytorch.org/vision/stable/models.html#object-detection
 
 from __future__ import annotations
 
-import pickle
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from xreid.core.errors import CheckpointError, ConfigError
+from xreid.models.weights import read_tensors
 from xreid.retrieval.detections import Boxes
 from xreid.retrieval.frames import Image
 
@@ -57,18 +58,12 @@ class TorchvisionDetector:
 def _with_weights(model: str, path: Path) -> Any:
     from torchvision.models import get_model
 
+    network = get_model(model, weights=None, weights_backbone=None)
     try:
-        if path.suffix == ".safetensors":
-            from safetensors.torch import load_file
-
-            state = load_file(path)
-        else:
-            state = torch.load(path, map_location="cpu", weights_only=True)
-        network = get_model(model, weights=None, weights_backbone=None)
-        network.load_state_dict(state)
-    except OSError as error:
-        raise CheckpointError(f"cannot read weights {path}: {error.strerror or error}") from error
-    except (RuntimeError, ValueError, TypeError, pickle.UnpicklingError) as error:
+        network.load_state_dict(read_tensors(path))
+    except struct.error as error:  # torch's reader on a file that ends too soon
+        raise CheckpointError(f"cannot read weights {path}", got=str(error)) from error
+    except RuntimeError as error:
         raise CheckpointError(
             f"weights {path} do not fit torchvision's {model}",
             got=" ".join(str(error).split())[:200],

@@ -67,12 +67,14 @@ class FrameSource(Protocol):
     Attributes:
         path: The file or folder.
         fps: Frames a second.
-        total: Number of frames as the container states it, or None.
+        total: Number of frames as the container states or its duration suggests, or None.
+        stated: Number of frames as the container states it, or None.
     """
 
     path: Path
     fps: float
     total: int | None
+    stated: int | None
 
     def read(self, anchor: Anchor, *, count: int, warmup_s: float) -> Reading:
         """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""

@@ -53,6 +53,10 @@ class StoredSet:
     erased: int
     appended: str
 
+    def has_key(self, text: str) -> bool:
+        """Whether `text` is the key, or its first four digits or more."""
+        return len(text) >= 4 and self.key.startswith(text)
+
     @property
     def folder(self) -> str:
         """Where it lies, relative to the gallery."""
@@ -182,12 +186,12 @@ class Gallery:
         if not found and ":" in name:
             prefix, _, rest = name.partition(":")
             named = [entry for entry in self.entries if entry.tracklet.name == rest]
-            found = [entry for entry in named if prefix in (entry.stored.key, entry.stored.name)]
+            found = [entry for entry in named if prefix == entry.stored.name or entry.stored.has_key(prefix)]
         if len(found) == 1:
             return found[0]
         if found:
-            places = ", ".join(f"{entry.stored.key}:{entry.tracklet.name}" for entry in found)
-            raise ProtocolError(f"several sets hold {name!r}", expected="SET:NAME", got=places)
+            sets = ", ".join(f"{entry.stored.name} ({entry.stored.key[:8]})" for entry in found)
+            raise ProtocolError(f"{name!r} is in the sets {sets}", todo=f"Say which, as SET:{name}.")
         raise ProtocolError(
             f"{self.folder} has no tracklet {name!r}",
             expected=", ".join(entry.tracklet.name for entry in self.entries[:5]) + ", ...",
@@ -228,7 +232,7 @@ class Gallery:
             ProtocolError: No set, or several, are meant.
         """
         with self._changing() as now:
-            meant = [s for s in now.sets if s.name == which or (len(which) >= 4 and s.key.startswith(which))]
+            meant = [s for s in now.sets if s.name == which or s.has_key(which)]
             if len(meant) != 1:
                 raise ProtocolError(
                     f"{'several sets are' if meant else 'no set is'} called {which!r}",

@@ -33,6 +33,7 @@ class FolderFrames:
         )
         self.files = sorted(files, key=lambda file: natural_key(file.name))
         self.total: int | None = len(self.files)
+        self.stated: int | None = None  # damaged files are counted one by one
         if not self.files:
             raise DataError(f"{path} holds no images", expected="a video file, or a folder of images")
 

@@ -193,6 +193,7 @@ class _Ingest:
         least = 1 if self.config.stills else self.config.min_frames
         kept = {name: crops for name, crops in sorted(found.crops.items()) if len(crops) >= least}
         counts = dict(found.counts)
+        counts["missing"] = max(0, (self.source.stated or 0) - found.last_frame - counts["damaged"])
         if self.tracks is not None:
             all_tracks = len(self.tracks.lengths())
             counts |= {

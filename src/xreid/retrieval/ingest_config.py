@@ -108,6 +108,7 @@ class IngestReport:
         frames: Frames decoded.
         damaged: Frames that could not be decoded.
         concealed: Frames that the decoder had to repair; used.
+        missing: Frames that the container states beyond those found: a truncated or damaged file.
         too_short: Tracklets left out as too short.
         too_small: Boxes left out as too low, or outside the picture.
         unstable: Boxes left out as a moment's jump in size.
@@ -122,6 +123,7 @@ class IngestReport:
     frames: int = 0
     damaged: int = 0
     concealed: int = 0
+    missing: int = 0
     too_short: int = 0
     too_small: int = 0
     unstable: int = 0
@@ -134,6 +136,7 @@ class IngestReport:
         words = {
             "damaged": "damaged frames skipped",
             "concealed": "damaged frames repaired by the decoder",
+            "missing": "frames stated by the file but not there",
             "too_short": "tracklets too short",
             "too_small": "boxes too small or outside the picture",
             "unstable": "boxes that jumped in size",

@@ -145,6 +145,7 @@ def _search(result: SearchResult, pictures: _Pictures) -> dict[str, Any]:
             {
                 "rank": hit.rank,
                 "score": hit.score,
+                "set": hit.entry.stored.name,
                 **_show(
                     hit.entry.tracklet,
                     pictures.of(hit.entry.tracklet, hit.entry.root, count=_HIT_FRAMES),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from xreid.core.errors import DataError
 from xreid.retrieval.frames import Anchor, Frame, Image, to_8_bit
 
 _DEFAULT_FPS = 25.0
+_PROBE = 32  # frames
 
 
 class VideoFrames:
@@ -34,11 +36,23 @@ class VideoFrames:
             self.fps = float(rate) if rate else fps or _DEFAULT_FPS
             self.time_base = float(stream.time_base or 1 / self.fps)
             self.start = int(stream.start_time or 0)
-            self.total = stream.frames or self._estimate(container, stream)
+            self.stated: int | None = stream.frames or None
+            self.total = self.stated or self._estimate(container, stream)
+        self.timed = self._has_times()
 
     def read(self, anchor: Anchor, *, count: int, warmup_s: float) -> VideoReading:
         """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""
         return VideoReading(self, anchor, count=count, warmup_s=warmup_s)
+
+    def _has_times(self) -> bool:
+        """Whether timestamps rise over the first frames; in AVI files they often follow decoding order."""
+        reading = VideoReading(self, Anchor(), count=_PROBE, warmup_s=0.0)
+        with _open(self.path) as container:
+            pictures = islice(reading.pictures(container), _PROBE)
+            stamps = [picture.pts for picture in pictures]
+        if not stamps:
+            raise DataError(f"no frame of {self.path} can be decoded", todo="Check the file.")
+        return None not in stamps and all(a < b for a, b in pairwise(stamps))
 
     def _estimate(self, container: Any, stream: Any) -> int | None:
         if stream.duration:
@@ -71,13 +85,14 @@ class VideoReading:
         """Seek before the anchor and read on; False, with nothing yielded, where that is impossible."""
         target = last - round(self.warmup_s / self.source.time_base)
         with _open(self.source.path) as container:
-            stream = container.streams.video[0]
             try:
-                container.seek(max(target, self.source.start), stream=stream, backward=True)
+                container.seek(
+                    max(target, self.source.start), stream=container.streams.video[0], backward=True
+                )
             except av.error.FFmpegError:
                 return False
             found = False
-            for picture in self._decode(container, stream):
+            for picture in self.pictures(container):
                 if not found and (picture.pts is None or picture.pts > last):
                     return False  # landed behind the anchor: frames would be lost
                 found = True
@@ -94,9 +109,8 @@ class VideoReading:
     def _counting(self) -> Iterator[Frame]:
         warm_from = self.anchor.number - round(self.warmup_s * self.source.fps)
         with _open(self.source.path) as container:
-            stream = container.streams.video[0]
             self._active = self.anchor.number == 1
-            for number, picture in enumerate(self._decode(container, stream), start=1):
+            for number, picture in enumerate(self.pictures(container), start=1):
                 if number >= self.anchor.number:
                     self._active = True
                     yield self._numbered(picture)
@@ -106,7 +120,9 @@ class VideoReading:
                     yield self._frame(picture, number=None)
         self.ended = True
 
-    def _decode(self, container: Any, stream: Any) -> Iterator[Any]:
+    def pictures(self, container: Any) -> Iterator[Any]:
+        """Decoded pictures from where the container stands; counts packets that cannot be decoded."""
+        stream = container.streams.video[0]
         stream.thread_type = "AUTO"
         packets = container.demux(stream)
         while True:
@@ -126,8 +142,10 @@ class VideoReading:
         frame = self._frame(picture, number=self.next.number)
         self.concealed += bool(getattr(picture, "is_corrupt", False))
         first = self.next.number == 1
-        rising = picture.pts is not None and (
-            first or (self.next.pts is not None and picture.pts > self.next.pts)
+        rising = (
+            self.source.timed
+            and picture.pts is not None
+            and (first or (self.next.pts is not None and picture.pts > self.next.pts))
         )
         self.next = Anchor(number=self.next.number + 1, pts=picture.pts if rising else None)
         return frame
@@ -136,7 +154,7 @@ class VideoReading:
         return self.next.number - self.anchor.number >= self.count
 
     def _frame(self, picture: Any, *, number: int | None) -> Frame:
-        if picture.pts is not None:
+        if self.source.timed and picture.pts is not None:
             time_s = (picture.pts - self.source.start) * self.source.time_base
         else:
             time_s = ((number or self.anchor.number) - 1) / self.source.fps

@@ -1,0 +1,97 @@
+"""The detector without weights: people who stand, light that changes, places that were left."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.retrieval.footage import draw_person, walkers, wall, write_images
+from xreid.core.errors import ConfigError, DataError
+from xreid.retrieval.detections import Boxes, build_detector
+from xreid.retrieval.frames import open_frames
+from xreid.retrieval.motion import MotionDetector, Shapes, join_parts
+
+
+def _true_box(i: int) -> tuple[float, float, float, float] | None:
+    if 18 <= i < 82:
+        x = 20 + 4 * (min(i - 10, 35) + max(0, i - 65))
+        return x - 16.5, 100, x + 16.5, 200
+    return None
+
+
+def _overlap(a: tuple[float, ...], b: tuple[float, ...]) -> float:
+    wide, tall = min(a[2], b[2]) - max(a[0], b[0]), min(a[3], b[3]) - max(a[1], b[1])
+    inside = max(0.0, wide) * max(0.0, tall)
+    return inside / ((a[2] - a[0]) * (a[3] - a[1]) + (b[2] - b[0]) * (b[3] - b[1]) - inside)
+
+
+@pytest.mark.parametrize(
+    "gain", [lambda i: 1.0, lambda i: 1.0 - 0.25 * (i > 40), lambda i: 1 + 0.1 * np.sin(i)]
+)
+def test_somebody_who_walks_stands_and_walks_is_found_all_the_time(gain: Callable[[int], float]) -> None:
+    detector = MotionDetector(fps=10)
+    found = [detector(image) for image in walkers(90, gain=gain)]
+    assert not any(len(boxes) for boxes in found[:10]), "nobody is there yet"
+    good = 0
+    for i, boxes in enumerate(found):
+        box = _true_box(i)
+        if box is not None:
+            assert len(boxes) <= 1, f"frame {i} shows one person, not {len(boxes)}"
+            good += any(_overlap(tuple(b[:4]), box) > 0.6 for b in boxes)
+    assert good >= 0.95 * sum(_true_box(i) is not None for i in range(90))
+
+
+def test_a_place_somebody_has_left_is_not_reported() -> None:
+    detector = MotionDetector(fps=10)
+    background = wall()
+    found: list[Boxes] = []
+    for i in range(40):  # somebody stands there from the first frame on, and leaves
+        image = background.copy()
+        draw_person(image, x=80 if i < 5 else 80 + 8 * (i - 5), foot=200, colour=(30, 30, 200))
+        found.append(detector(image))
+    ghost = (60, 100, 100, 200)
+    assert not any(_overlap(tuple(b[:4]), ghost) > 0.5 for boxes in found[15:] for b in boxes)
+    assert len(found[25]) == 1, "the person is still found"
+
+
+def test_a_change_of_scene_and_of_size_start_anew() -> None:
+    detector = MotionDetector(fps=10)
+    for _ in range(5):
+        detector(wall(seed=0))
+    assert not len(detector(255 - wall(seed=5)))
+    assert not len(detector(255 - wall(seed=5)))
+    assert not len(detector(wall(size=(120, 160))))
+
+
+def test_parts_are_joined_as_a_body_is() -> None:
+    head, body, far = (10, 0, 20, 10, 80), (5, 12, 25, 60, 900), (200, 0, 220, 60, 900)
+    assert sorted(join_parts([head, far, body], Shapes())) == [(5, 0, 25, 60, 980), far]
+    above = (5, -80, 25, -40, 700)  # somebody behind: too far above to be a head
+    assert len(join_parts([body, above], Shapes())) == 2
+
+
+def test_stills_are_compared_with_their_median(tmp_path: Path) -> None:
+    images = []
+    for i in range(10):
+        image = wall()
+        draw_person(image, x=30 + 28 * i, foot=200 - 5 * i, colour=(20, 20, 220))
+        images.append(image)
+    detector = MotionDetector.for_stills(open_frames(write_images(tmp_path / "stills", images)))
+    for i, image in enumerate(images):
+        (box,) = detector(image)
+        foot = 200 - 5 * i
+        assert _overlap(tuple(box[:4]), (30 + 28 * i - 16, foot - 100, 30 + 28 * i + 16, foot)) > 0.6
+    few = write_images(tmp_path / "few", images[:3])
+    with pytest.raises(DataError, match=r"background.*8 readable images.*got 3"):
+        MotionDetector.for_stills(open_frames(few))
+
+
+def test_detectors_by_name(tmp_path: Path) -> None:
+    source = open_frames(write_images(tmp_path / "images", [wall()]))
+    for name in ("yolo", "torchvision", "torchvision:no_such_model"):
+        with pytest.raises(ConfigError, match="no detector"):
+            build_detector(name, source=source, every=1, stills=False, weights=None, device="cpu")
+    hog = build_detector("hog", source=source, every=1, stills=False, weights=None, device="cpu")
+    assert hog(wall()).shape[1] == 5
+    assert hog(wall(size=(60, 60))).shape == (0, 5)
