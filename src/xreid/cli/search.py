@@ -68,19 +68,18 @@ def main(argv: Sequence[str]) -> int:
     results = search(
         gallery, _queries(gallery, options), rules=rules, top=options.top, min_score=options.min_score
     )
-    if options.json:
-        print(json.dumps([result.to_json() for result in results], indent=2))
-    else:
-        _print(results)
     if options.out is not None:
         info = PageInfo(rules=rules, top=options.top, min_score=options.min_score)
         missing = write_results_page(
             results, options.out, gallery=gallery, info=info, frames_root=options.frames
         )
-        told = sys.stderr if options.json else sys.stdout
-        print(f"page: {options.out / 'search.html'}", file=told)
+        print(f"search: page {options.out / 'search.html'}", file=sys.stderr)
         if missing:
             print(f"search: {missing} frames could not be read; --frames names a new root", file=sys.stderr)
+    if options.json:
+        print(json.dumps([result.to_json() for result in results], indent=2))
+    else:
+        _print(results)
     return 0
 
 

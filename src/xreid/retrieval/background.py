@@ -92,8 +92,8 @@ class Background:
 
     def _lit_like(self, mean: Image, image: Image) -> Image:
         """The frame, each channel mapped by a straight line onto the background's brightness."""
-        free = self._still[::4, ::4].reshape(-1) == 0
-        seen, known = image[::4, ::4].reshape(-1, 3)[free], mean[::4, ::4].reshape(-1, 3)[free]
+        free = self._still[::8, ::8].reshape(-1) == 0
+        seen, known = image[::8, ::8].reshape(-1, 3)[free], mean[::8, ::8].reshape(-1, 3)[free]
         channels = [
             cv2.LUT(channel, _line(seen[:, i].astype(np.float32), known[:, i].astype(np.float32)))
             for i, channel in enumerate(cv2.split(image))
