@@ -16,6 +16,7 @@ import pytest
 from tests.training.micro import files_of, in_process, loop, micro, train_and_die
 from xreid.core.errors import CheckpointError, ConfigError
 from xreid.training.config import SelectionConfig, TrainConfig
+from xreid.training.log import MetricsLog
 from xreid.training.loop import train
 
 PLAIN = micro()
@@ -87,6 +88,20 @@ def test_metrics_have_every_line_once(undisturbed: dict[str, dict[str, bytes]]) 
     assert [line["step"] for line in lines if line["kind"] == "step"] == [3, 6, 9, 12]
     assert [line["epoch"] for line in lines if line["kind"] == "epoch"] == [1, 2, 3]
     assert all("held-out mAP" in line for line in lines if line["kind"] == "epoch")
+
+
+def test_lines_the_state_knows_nothing_of_are_cut_at_once(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, tensorboard=False)
+    log.write("step", step=1, values={"loss": 2.5})
+    kept = log.sync()
+    log.write("step", step=2, values={"loss": 1.5})
+    log.close()
+    again = MetricsLog(tmp_path, keep_bytes=kept, step=1, tensorboard=False)
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"kind": "step", "step": 1, "loss": 2.5}\n'
+    again.write("step", step=2, values={"loss": 1.0})
+    again.close()
+    lines = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["loss"] for line in lines] == [2.5, 1.0]
 
 
 def test_a_finished_run_says_so(archive: Path, tmp_path: Path) -> None:

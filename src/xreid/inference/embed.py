@@ -6,6 +6,7 @@ depend on what was done before or by whom; finished parts lie on disk until the 
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
@@ -133,18 +134,14 @@ class Embedder:
         """The vectors of each part; loading runs ahead, also from one part to the next."""
         width = sum(w for _, w in self.model.network.layout)
         with closing(ahead(self._batches(parts), depth=_AHEAD)) as batches:
-            current, sums = 0, torch.zeros(len(parts[0]) if parts else 0, width)
-            counts, place = torch.zeros(len(sums)), _places(parts[0] if parts else ())
-            for part, batch in batches:
-                if part != current:
-                    yield _unit(sums, counts)
-                    current, sums = part, torch.zeros(len(parts[part]), width)
-                    counts, place = torch.zeros(len(sums)), _places(parts[part])
-                where = torch.tensor([place[row] for row in batch.rows.tolist()])
-                sums.index_add_(0, where, self._features(batch))
-                counts.index_add_(0, where, torch.ones(len(where)))
-            if parts:
-                yield _unit(sums, counts)
+            for number, group in itertools.groupby(batches, key=lambda entry: entry[0]):
+                place = {row: i for i, row in enumerate(parts[number])}
+                sums = torch.zeros(len(place), width)
+                for _, batch in group:
+                    where = torch.tensor([place[row] for row in batch.rows.tolist()])
+                    sums.index_add_(0, where, self._features(batch))
+                vectors: Vectors = F.normalize(sums, dim=1).numpy()  # of the sum as of the mean over clips
+                yield vectors
 
     def _batches(self, parts: Sequence[Sequence[int]]) -> Iterator[tuple[int, ClipBatch]]:
         for number, rows in enumerate(parts):
@@ -315,12 +312,3 @@ def _note_unseen(embedder: Embedder, note: Callable[[str], None]) -> None:
     if unseen:
         shown = ", ".join(unseen[:6]) + (", ..." if len(unseen) > 6 else "")
         note(f"{len(unseen)} cameras were not in training ({shown}): embedded without camera embedding")
-
-
-def _places(rows: Sequence[int]) -> dict[int, int]:
-    return {row: i for i, row in enumerate(rows)}
-
-
-def _unit(sums: torch.Tensor, counts: torch.Tensor) -> Vectors:
-    vectors: Vectors = F.normalize(sums / counts.unsqueeze(1), dim=1).numpy()
-    return vectors
