@@ -34,13 +34,13 @@ class SimulationConfig:
 
     layout: Layout = "hitsz-vcm"
     seed: int = 0
-    train_identities: int = 300
+    train_identities: int = 200
     test_identities: int = 50
     auxiliary_identities: int = 0
     cameras: int = 6
     cameras_per_identity: int = 2
     shortest_walk: int = 12
-    longest_walk: int = 16
+    longest_walk: int = 28
     difficulty: float = 0.3
     nuisance: float = 0.5
     frame_height: int = 256
@@ -78,7 +78,7 @@ class SimulationConfig:
 
 
 def default() -> SimulationConfig:
-    """The demo's archive: 300 + 50 people, 19,618 frames with seed 0."""
+    """The demo's archive: 200 + 50 people, about 20,000 frames."""
     return SimulationConfig()
 
 
