@@ -20,6 +20,7 @@ def test_texture_and_light_are_interpolated_as_on_paper() -> None:
         np.ones(4, np.float32),
         np.ones(4, np.float32),
         quads=QUADS,
+        lift=np.zeros(1),
         uv=uv,
         shade=shade,
         size=(40, 30),
@@ -39,8 +40,8 @@ def test_texture_and_light_are_interpolated_as_on_paper() -> None:
     assert surface.look_up(atlas)[inside][:, 1] == pytest.approx((10 + 30 * a)[inside], abs=1)
 
 
-@pytest.mark.parametrize("nearer", [0, 1])
-def test_what_is_nearer_hides_what_is_farther(nearer: int) -> None:
+@pytest.mark.parametrize(("nearer", "lifted", "seen"), [(0, 0.0, 0), (1, 0.0, 1), (1, 0.5, 1), (1, 1.5, 0)])
+def test_what_is_nearer_hides_what_is_farther(nearer: int, lifted: float, seen: int) -> None:
     pixels = np.concatenate([square(5, 5, 10), square(10, 5, 10)])
     depth = np.full(8, 3.0, np.float32)
     depth[4 * nearer : 4 * nearer + 4] = 2.0
@@ -51,6 +52,7 @@ def test_what_is_nearer_hides_what_is_farther(nearer: int) -> None:
         depth,
         np.ones(8, np.float32),
         quads=quads,
+        lift=np.array([lifted, 0]),
         uv=np.zeros((8, 2), np.float32),
         shade=shade,
         size=(20, 30),
@@ -58,15 +60,22 @@ def test_what_is_nearer_hides_what_is_farther(nearer: int) -> None:
     assert surface is not None
     picture = np.zeros(20 * 30)
     picture[surface.pixels] = surface.shade
-    assert picture.reshape(20, 30)[10, 12] == pytest.approx((0.3, 0.9)[nearer], abs=1e-4)
+    assert picture.reshape(20, 30)[10, 12] == pytest.approx((0.3, 0.9)[seen], abs=1e-4)
     assert picture.reshape(20, 30)[10, 7] == pytest.approx(0.3, abs=1e-4)
     light = crevices(surface, (20, 30))
     assert light.min() >= 0.5
     assert light.max() == pytest.approx(1, abs=1e-5)
-    assert light.min() < 0.9  # the farther one is darker beside the nearer one
+    if not lifted:
+        assert light.min() < 0.9  # the farther one is darker beside the nearer one
 
 
 def test_quads_that_look_away_or_lie_outside_are_not_drawn() -> None:
     ones, uv = np.ones(4, np.float32), np.zeros((4, 2), np.float32)
-    assert draw(square(5, 5, 9), ones, -ones, quads=QUADS, uv=uv, shade=ones, size=(20, 20)) is None
-    assert draw(square(50, 5, 9), ones, ones, quads=QUADS, uv=uv, shade=ones, size=(20, 20)) is None
+    assert (
+        draw(square(5, 5, 9), ones, -ones, quads=QUADS, lift=np.zeros(1), uv=uv, shade=ones, size=(20, 20))
+        is None
+    )
+    assert (
+        draw(square(50, 5, 9), ones, ones, quads=QUADS, lift=np.zeros(1), uv=uv, shade=ones, size=(20, 20))
+        is None
+    )

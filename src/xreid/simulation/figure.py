@@ -58,7 +58,7 @@ def _add_torso(builder: MeshBuilder, person: Person, m: Measures) -> None:
         over = (upper.fit if z > hem else min(lower.fit, 1.08)) if dressed else 1.0
         loose = 1 + (over - 1) * (1.6 if 0.5 < share < 0.68 else 1.0)
         if hanging is not None and z < hanging[0] - 0.02:
-            loose = 0.85  # hidden by the skirt or coat, and must not show through it
+            loose = 0.8  # hidden by the skirt or coat, and must not show through it
         v = (TORSO_TOP - share) / (TORSO_TOP - TORSO_BOTTOM)
         rings.append(
             Ring(
@@ -181,7 +181,7 @@ def _add_leg(builder: MeshBuilder, person: Person, m: Measures, *, side: str, si
                 shade=0.78 + 0.2 * min(1.0, v / 0.5),
             )
         )
-    builder.tube(f"leg_{side}", rings, around=11)
+    builder.tube(f"leg_{side}", rings, around=11, lift=-0.06)
 
 
 def _add_shoe(builder: MeshBuilder, person: Person, m: Measures, *, side: str, sign: int) -> None:
@@ -229,7 +229,7 @@ def _add_skirt(builder: MeshBuilder, person: Person, m: Measures) -> None:
                 bones=(("pelvis", 1.0),),
             )
         )
-    builder.tube("skirt", rings, around=20)
+    builder.tube("skirt", rings, around=20, lift=0.06)
     builder.reweight_skirt(0.62)
 
 

@@ -8,7 +8,8 @@ from xreid.simulation.identity import Person
 from xreid.simulation.mesh import MeshBuilder, Ring
 from xreid.simulation.skeleton import Measures
 
-#: Lowest point of the hair at the back, as a share of an average body.
+#: Rims of hats and lowest points of the hair at the back, as shares of an average body.
+_HAT_BOTTOM = {"cap": 0.956, "beanie": 0.944, "brim": 0.955, "hood": 0.955}
 _HAIR_END = {"short": 0.905, "medium": 0.865, "long": 0.735, "bun": 0.9, "tail": 0.895, "curly": 0.88}
 
 
@@ -18,7 +19,7 @@ def add_hair(builder: MeshBuilder, person: Person, m: Measures) -> None:
     if style == "bald" or person.outfit.hat == "hood":
         return
     h, head = m.height, person.body.head
-    volume = 1 + person.outfit.hair_volume * (2.2 if style == "curly" else 1.0)
+    volume = _volume(person)
     covered = person.outfit.hat != "none"
     if not covered:
         cap = ((1.004, 0.01, 0.012), (0.996, 0.027, 0.034), (0.978, 0.04, 0.05), (0.962, 0.044, 0.055))
@@ -27,7 +28,7 @@ def add_hair(builder: MeshBuilder, person: Person, m: Measures) -> None:
         ]
         builder.tube("hair", rings, around=12)
     end = _HAIR_END[style]
-    shares = np.linspace(0.962, end, 6)
+    shares = np.linspace(_HAT_BOTTOM.get(person.outfit.hat, 0.964) - 0.002, end, 6)
     wide = np.interp(shares, [0.7, 0.85, 0.9, 0.962], [0.038, 0.043, 0.0445, 0.044])
     rings = [
         _ring(m, float(s), float(w) * head * volume, float(w) * 1.26 * head * volume, v=0.4 + 0.12 * i)
@@ -48,10 +49,15 @@ def add_hat(builder: MeshBuilder, person: Person, m: Measures) -> None:
     hat, head = person.outfit.hat, person.body.head
     if hat == "none":
         return
-    bottom = {"cap": 0.956, "beanie": 0.944, "brim": 0.955, "hood": 0.955}[hat]
+    bottom = _HAT_BOTTOM[hat]
     top = 1.012 if hat != "beanie" else 1.018
     shares = np.linspace(top, bottom, 5)
-    grow = np.array([0.2, 0.72, 0.95, 1.03, 1.06]) * head * (1.12 if hat in ("beanie", "hood") else 1.06)
+    over_hair = _volume(person) + 0.03 if person.outfit.hair != "bald" else 1.0
+    grow = (
+        np.array([0.2, 0.72, 0.95, 1.03, 1.06])
+        * head
+        * max(over_hair, 1.12 if hat in ("beanie", "hood") else 1.06)
+    )
     rings = [
         _ring(m, float(s), 0.044 * float(g), 0.056 * float(g), v=0.2 * i)
         for i, (s, g) in enumerate(zip(shares, grow, strict=True))
@@ -90,6 +96,10 @@ def add_scarf(builder: MeshBuilder, person: Person, m: Measures) -> None:
         for i, (s, r) in enumerate(profile)
     ]
     builder.tube("scarf", rings, around=12)
+
+
+def _volume(person: Person) -> float:
+    return 1 + person.outfit.hair_volume * (2.2 if person.outfit.hair == "curly" else 1.0)
 
 
 def _ring(m: Measures, share: float, side: float, front: float, *, v: float) -> Ring:

@@ -51,6 +51,7 @@ class Mesh:
         bones: int64 [V, 3] and weights float32 [V, 3].
         weights: See bones.
         quads: int64 [Q, 4].
+        lift: float32 [Q], metres by which a quad is drawn as if nearer: cloth over what it covers.
     """
 
     points: Floats
@@ -60,6 +61,7 @@ class Mesh:
     bones: npt.NDArray[np.int64]
     weights: Floats
     quads: npt.NDArray[np.int64]
+    lift: Floats
 
 
 class MeshBuilder:
@@ -78,6 +80,7 @@ class MeshBuilder:
         axis: str = "z",
         arc: tuple[float, float] = FULL,
         square: float = 2.0,
+        lift: float = 0.0,
     ) -> None:
         """Add a tube through `rings`.
 
@@ -88,6 +91,7 @@ class MeshBuilder:
             axis: "z", or "x" for tubes that lie along the walking direction (feet).
             arc: Range of angles covered; 0 is the front, pi / 2 the left side.
             square: Exponent of the superellipse; 2 round, 4 boxy.
+            lift: Metres by which it is drawn as if nearer.
         """
         angle = np.linspace(*arc, around + 1)
         cos = np.sign(np.cos(angle)) * np.abs(np.cos(angle)) ** (2 / square)
@@ -118,7 +122,7 @@ class MeshBuilder:
             ambient.append(np.full(around + 1, ring.shade))
         corner = np.arange(around)[None] + np.arange(len(rings) - 1)[:, None] * (around + 1)
         quads = np.stack([corner, corner + 1, corner + around + 2, corner + around + 1], -1).reshape(-1, 4)
-        self._add(points, normals, uv, bones, weights, ambient, quads)
+        self._add(points, normals, uv, bones, weights, ambient, quads, lift)
 
     def reweight_skirt(self, sway: float) -> None:
         """Let the last tube follow the thighs: each side and the hem follow the leg of their side."""
@@ -144,6 +148,7 @@ class MeshBuilder:
             bones=joined("bones", np.int64),
             weights=joined("weights", np.float32),
             quads=joined("quads", np.int64),
+            lift=joined("lift", np.float32),
         )
 
     def _add(
@@ -155,6 +160,7 @@ class MeshBuilder:
         weights: list[np.ndarray],
         ambient: list[np.ndarray],
         quads: np.ndarray,
+        lift: float,
     ) -> None:
         lists = {
             "points": points,
@@ -165,7 +171,7 @@ class MeshBuilder:
             "ambient": ambient,
         }
         part = {name: np.concatenate(values) for name, values in lists.items()}
-        part["quads"] = quads + self._count
+        part |= {"quads": quads + self._count, "lift": np.full(len(quads), lift)}
         self._count += len(part["points"])
         self._parts.append(part)
 

@@ -49,6 +49,7 @@ def draw(
     facing: Floats,
     *,
     quads: npt.NDArray[np.int64],
+    lift: Floats,
     uv: Floats,
     shade: Floats,
     size: tuple[int, int],
@@ -60,6 +61,7 @@ def draw(
         depth: float32 [V], distances from the camera.
         facing: float32 [V], cosine between normal and view; quads that look away are not drawn.
         quads: int64 [Q, 4], corners in order.
+        lift: float32 [Q], metres by which each quad is drawn as if nearer.
         uv: float32 [V, 2], texture positions.
         shade: float32 [V], light at the vertices.
         size: Height and width of the picture.
@@ -69,7 +71,7 @@ def draw(
     """
     height, width = size
     far = depth[quads].mean(1)
-    order = np.argsort(-far, kind="stable")
+    order = np.argsort(lift - far, kind="stable")
     order = order[facing[quads[order]].mean(1) > -0.03]
     corners = pixels[quads[order]]  # [n, 4, 2]
     number = np.zeros((height, width), np.int32)

@@ -172,6 +172,7 @@ def _draw_actor(
         view.depth[frame],
         view.facing[frame],
         quads=actor.mesh.quads,
+        lift=actor.mesh.lift,
         uv=actor.mesh.uv,
         shade=view.light[frame],
         size=(size[0], size[1]),
