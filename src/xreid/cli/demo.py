@@ -201,6 +201,7 @@ def _write_page(
         "demo_page.html"
     )
     page = options.out / "index.html"
+    best = max(matchers, key=lambda name: matchers[name])
     text = template.render(
         version=xreid.__version__,
         preset=options.preset,
@@ -209,6 +210,9 @@ def _write_page(
         steps=steps,
         scores=[_percent(result) for result in results],
         matchers=matchers,
+        best_name=best,
+        best_matcher=matchers[best],
+        rank1=100 * results[0].rank1,
         links=[
             ("Rank lists: hits, misses and failures", "evaluation/evaluation.html"),
             ("A search, as an operator sees it", "search/search.html"),

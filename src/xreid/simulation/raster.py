@@ -74,6 +74,10 @@ def draw(
     order = np.argsort(lift - far, kind="stable")
     order = order[facing[quads[order]].mean(1) > -0.03]
     corners = pixels[quads[order]]  # [n, 4, 2]
+    low, high = corners.min(1), corners.max(1)
+    seen = (high[:, 0] >= 0) & (high[:, 1] >= 0) & (low[:, 0] <= width) & (low[:, 1] <= height)
+    if not seen.all():
+        order, corners = order[seen], corners[seen]
     number = np.zeros((height, width), np.int32)
     fixed = np.round(corners * (1 << SHIFT)).astype(np.int32)
     fill = cv2.fillConvexPoly

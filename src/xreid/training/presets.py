@@ -101,7 +101,7 @@ def tiny(config: TrainConfig) -> TrainConfig:
             decay="cosine",
             clip_norm=5.0,
         ),
-        train=replace(config.train, epochs=24),
+        train=replace(config.train, epochs=30),
     )
 
 
