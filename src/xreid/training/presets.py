@@ -72,7 +72,8 @@ def tiny(config: TrainConfig) -> TrainConfig:
     sense where everything is fresh. Three more things differ, for all presets alike, because nothing is
     pre-trained (measured, docs/log.md): CMCL is averaged over channels, since its sum is ten times all
     other losses together; visible clips turn grey at times; and there is no camera embedding, behind
-    which a fresh class token hides the picture for hundreds of steps.
+    which a fresh class token hides the picture for hundreds of steps. bf16 gives 1.5 times the steps on CPUs
+    that have it in hardware.
     """
     size, usual = NetworkConfig.tiny(), NetworkConfig()
     smaller = {
@@ -101,7 +102,7 @@ def tiny(config: TrainConfig) -> TrainConfig:
             decay="cosine",
             clip_norm=5.0,
         ),
-        train=replace(config.train, epochs=30),
+        train=replace(config.train, epochs=60, precision="bf16"),
     )
 
 
