@@ -99,6 +99,12 @@ def test_weights_without_text_encoder(tmp_path: Path) -> None:
     save_file({"visual.proj": torch.ones(2, 2)}, tmp_path / "visual.safetensors")
     with pytest.raises(CheckpointError, match="no CLIP text encoder"):
         load_text_encoder(str(tmp_path / "visual.safetensors"))
+    plain = {
+        n: v for n, v in as_transformers(encoder().state_dict()).items() if n != "text_projection.weight"
+    }
+    save_file({n: v.clone().contiguous() for n, v in plain.items()}, tmp_path / "plain.safetensors")
+    with pytest.raises(CheckpointError, match="no CLIP text encoder.*text_projection"):
+        load_text_encoder(str(tmp_path / "plain.safetensors"))
 
 
 def test_prompt_loss_follows_its_equations() -> None:

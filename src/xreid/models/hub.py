@@ -12,7 +12,8 @@ from pathlib import Path
 
 from xreid.core.errors import CheckpointError
 
-FILENAMES = ("model.safetensors", "open_clip_model.safetensors")
+# the last for repositories that hold nothing newer; its pickle is not run (see `read_tensors`)
+FILENAMES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin")
 REACH_SECONDS = 5.0
 
 
@@ -41,11 +42,13 @@ def hub_file(name: str) -> Path:
     for filename in FILENAMES:
         try:
             return Path(hf_hub_download(repository, filename))
+        except LocalEntryNotFoundError as error:  # the hub fell silent; it is also an EntryNotFoundError
+            raise _absent(name, "the download failed, try again") from error
         except EntryNotFoundError:
             continue
         except (HfHubHTTPError, OSError) as error:
             raise _absent(name, " ".join(str(error).split())[:200]) from error
-    raise _absent(name, f"{repository} holds neither of {', '.join(FILENAMES)}")
+    raise _absent(name, f"{repository} holds none of {', '.join(FILENAMES)}")
 
 
 def _repository(name: str) -> str:

@@ -82,12 +82,13 @@ def load_text_encoder(source: str) -> ClipTextEncoder:
     Raises:
         CheckpointError: The weights are absent, damaged, or hold no text encoder.
     """
-    weights = to_openai_text_names(read_tensors(locate_weights(source)))
+    tensors = read_tensors(locate_weights(source))
     try:
+        weights = to_openai_text_names(tensors)
         with torch.random.fork_rng(devices=[]):  # what is drawn is overwritten
             encoder = _fitting(weights)
         encoder.load_state_dict(weights)
-    except (KeyError, RuntimeError) as error:
+    except (LookupError, ValueError, RuntimeError) as error:
         raise CheckpointError(
             f"{source} holds no CLIP text encoder",
             got=" ".join(str(error).split())[:200],

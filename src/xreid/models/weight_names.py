@@ -87,7 +87,8 @@ def to_timm_names(weights: Weights) -> Weights:
         named = _renamed(weights, OPENAI_NAMES)
     elif "visual.trunk.cls_token" in weights:
         named = _below(weights, "visual.trunk.")
-        named["head.weight"] = weights["visual.head.proj.weight"]
+        if "visual.head.proj.weight" in weights:  # its absence is named by the comparison with the encoder
+            named["head.weight"] = weights["visual.head.proj.weight"]
     elif "cls_token" in weights and "patch_embed.proj.weight" in weights:
         named = dict(weights)
     else:
