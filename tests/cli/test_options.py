@@ -34,6 +34,7 @@ class Options:
     [
         ("in", {}),
         ("--source in", {}),
+        ("--source=my-in --top-k=1", {"source": Path("my-in"), "top_k": 1}),
         ("--source=in --top-k 7", {"top_k": 7}),
         ("in --top_k=7 --mode b", {"top_k": 7, "mode": "b"}),
         ("in --more x y --quiet", {"more": ["x", "y"], "quiet": True}),
@@ -41,6 +42,9 @@ class Options:
         ("in --quiet false --top-k 1", {"quiet": False, "top_k": 1}),
         ("--quiet in x y", {"quiet": True, "more": ["x", "y"]}),
         ("in --low -1.5", {"low": -1.5}),
+        ("in --low=-1.5", {"low": -1.5}),
+        ("--source=in --more=x-y", {"more": ["x-y"]}),
+        ('in --more=["x","y"]', {"more": ["x", "y"]}),
     ],
 )
 def test_spellings(words: str, expected: dict[str, object]) -> None:
@@ -72,6 +76,8 @@ def test_a_file_gives_options_and_the_command_line_wins(tmp_path: Path) -> None:
     file.write_text("source: in\ntop_k: 9\nmode: b\n")
     parsed = parse(Options, ["--config", str(file), "--top-k", "2"], verb="do")
     assert parsed == Options(source=Path("in"), top_k=2, mode="b")
+    parsed = parse(Options, ["--config", str(file), "else"], verb="do", positional=("source", "more"))
+    assert parsed == Options(source=Path("else"), top_k=9, mode="b"), "its name is not taken for a place"
     file.write_text("source: in\nbogus: 9\n")
     with pytest.raises(ConfigError, match="bogus"):
         parse(Options, ["--config", str(file)], verb="do")

@@ -44,7 +44,7 @@ def parse(options: type[T], argv: Sequence[str], *, verb: str, positional: Seque
 
 def plain_words(options: type[object], argv: Sequence[str], *, positional: Sequence[str] = ()) -> list[str]:
     """The words as `--field value`, with lists as JSON and flags as `--flag=true`."""
-    kinds = {name: _kind(hint) for name, hint in get_type_hints(options).items()}
+    kinds = {"config": "value"} | {name: _kind(hint) for name, hint in get_type_hints(options).items()}
     words, plain, places = list(argv), list[str](), list(positional)
     while words:
         word = words.pop(0)
@@ -55,11 +55,13 @@ def plain_words(options: type[object], argv: Sequence[str], *, positional: Seque
             name, equals = places.pop(0), ""
             words.insert(0, word)
         else:
-            name, equals, value = word.removeprefix("--").replace("-", "_").partition("=")
+            name, equals, value = word.removeprefix("--").partition("=")
+            name = name.replace("-", "_")
             if kinds.get(name.partition(".")[0]) is None or not word.startswith("--"):
                 plain.append(word)
                 continue
             if equals:
+                value = json.dumps([value]) if kinds.get(name) == "list" and value[:1] != "[" else value
                 plain.append(f"--{name}={value}")
                 continue
         taken = _take(words, kind=kinds[name] or "value")
