@@ -18,9 +18,12 @@ def test_the_demo_runs_from_nothing_to_a_page(tmp_path: Path, capsys: pytest.Cap
     shown = capsys.readouterr()
     assert "does not show how well" in shown.out
     page = (out / "index.html").read_text()
-    links = re.findall(r'(?:href|src)="([^"]+)"', page)
+    links = [link.partition("#") for link in re.findall(r'(?:href|src)="(?!data:)([^"]+)"', page)]
     assert len(links) >= 4
-    assert all((out / link).is_file() for link in links), links
+    assert all((out / file).is_file() for file, _, _ in links), links
+    places = [(file, place) for file, _, place in links if place]
+    assert len(places) == 2
+    assert all(f'id="{place}"' in (out / file).read_text() for file, place in places), places
     assert "http" not in page, "nothing is fetched from elsewhere"
     assert list(json.loads((out / "demo.json").read_text())["seconds"]) == STEPS
     evaluation = json.loads((out / "evaluation" / "evaluation.json").read_text())

@@ -172,6 +172,25 @@ def test_the_page(tmp_path: Path) -> None:
     assert missing == 1
 
 
+def test_the_page_marks_right_and_wrong_only_by_labels_of_one_archive(tmp_path: Path) -> None:
+    here = _with_frames(tmp_path / "here", 12)
+    gallery, _ = Gallery.create(tmp_path / "g").append(make_set(12, prefix="a", root=here), name="x")
+    info = PageInfo(rules=Filter(), top=11, min_score=None)
+
+    def marks(results: list[SearchResult]) -> tuple[int, int]:
+        write_results_page(results, tmp_path / "page", gallery=gallery, info=info)
+        answers = (tmp_path / "page" / "search.html").read_text().partition("<ol")[2]
+        return answers.count(">✓<"), answers.count(">✗<")
+
+    results = search(gallery, queries_from_gallery(gallery, ["a5"]), top=11)
+    asked = results[0].query.tracklet.identity
+    labels = [hit.entry.tracklet.identity for hit in results[0].hits]
+    assert asked is not None
+    assert marks(results) == (labels.count(asked), len([x for x in labels if x not in (asked, None)]))
+    elsewhere = make_set(12, prefix="a", root=tmp_path / "elsewhere")
+    assert marks(search(gallery, queries_from_set(gallery, elsewhere, ["a5"]), top=11)) == (0, 0)
+
+
 def test_names_are_escaped_and_no_answer_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "<script>alert(1)</script>"
     gallery, _ = Gallery.create(folder).append(make_set(4, prefix="<i>"), name="x")

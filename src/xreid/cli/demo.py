@@ -7,23 +7,19 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import xreid
+from xreid.cli.demo_page import DemoFacts, write_demo_page
 from xreid.cli.options import parse
 from xreid.core.errors import ConfigError
-from xreid.core.files import atomic_file, read_json, write_json
+from xreid.core.files import read_json, write_json
 from xreid.evaluation.metrics import METRICS
 
 if TYPE_CHECKING:
     from xreid.core.embeddings import EmbeddingSet
     from xreid.core.tracklets import TrackletTable
     from xreid.evaluation.results import EvaluationResult
-
-
-DIRECTIONS = {"I2V": "infrared to visible (I2V)", "V2I": "visible to infrared (V2I)"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +72,10 @@ def run_demo(options: DemoOptions) -> Path:
         matchers, journal.result = _match_without_learning(embeddings.table)
     with journal.step("index and search"):
         journal.result = _search(out, embeddings, results[0])
-    return _write_page(options, journal.steps, results=results, matchers=matchers)
+    query = _typical_query(results[0])
+    made = f"preset {options.preset} at scale tiny, seed {options.seed}"
+    facts = DemoFacts(made=made, steps=journal.steps, matchers=matchers, query=query)
+    return write_demo_page(out / "index.html", results, embeddings, facts=facts)
 
 
 class _Journal:
@@ -166,9 +165,9 @@ def _evaluate(out: Path, embeddings: EmbeddingSet) -> tuple[tuple[EvaluationResu
 def _match_without_learning(table: TrackletTable) -> tuple[dict[str, float], str]:
     from xreid.simulation.fairness import baseline_rank1
 
-    scores = {name: 100 * value for name, value in baseline_rank1(table, every=3).items()}
+    scores = baseline_rank1(table, every=3)
     best = max(scores, key=lambda name: scores[name])
-    return scores, f"best: {best}, Rank-1 {scores[best]:.1f}%"
+    return scores, f"best: {best}, Rank-1 {100 * scores[best]:.1f}%"
 
 
 def _search(out: Path, embeddings: EmbeddingSet, result: EvaluationResult) -> str:
@@ -186,53 +185,3 @@ def _typical_query(result: EvaluationResult) -> str:
     valid = [i for i, count in enumerate(result.ranks.counts) if count]
     ordered = sorted(valid, key=lambda i: (result.per_query[i, column], result.query_names[i]))
     return result.query_names[ordered[len(ordered) // 2]]
-
-
-def _write_page(
-    options: DemoOptions,
-    steps: list[dict[str, Any]],
-    *,
-    results: Sequence[EvaluationResult],
-    matchers: dict[str, float],
-) -> Path:
-    from jinja2 import Environment, PackageLoader
-
-    template = Environment(loader=PackageLoader("xreid.cli", "."), autoescape=True).get_template(
-        "demo_page.html"
-    )
-    page = options.out / "index.html"
-    best = max(matchers, key=lambda name: matchers[name])
-    text = template.render(
-        version=xreid.__version__,
-        preset=options.preset,
-        seed=options.seed,
-        date=date.today().isoformat(),
-        steps=steps,
-        scores=[_percent(result) for result in results],
-        matchers=matchers,
-        best_name=best,
-        best_matcher=matchers[best],
-        rank1=100 * results[0].rank1,
-        links=[
-            ("Rank lists: hits, misses and failures", "evaluation/evaluation.html"),
-            ("A search, as an operator sees it", "search/search.html"),
-            ("The run: every setting and version", "run/config.yaml"),
-        ],
-    )
-    with atomic_file(page) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    return page
-
-
-def _percent(result: EvaluationResult) -> dict[str, Any]:
-    """A row of the page's table."""
-    values = [
-        {"point": 100 * m.value, "low": 100 * (m.low or 0), "high": 100 * (m.high or 0)}
-        for m in result.metrics.values()
-    ]
-    return {
-        "direction": DIRECTIONS.get(result.direction.name, result.direction.name),
-        "queries": result.num_valid,
-        "gallery": result.num_gallery,
-        "values": values,
-    }

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import xreid
-from xreid.core.files import atomic_file, write_json
+from xreid.core.files import write_json
+from xreid.core.pages import render_template, write_page
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.pictures import Thumbnails
 from xreid.retrieval.columns import Filter
-from xreid.retrieval.gallery import Gallery
-from xreid.retrieval.search import SCORE_NOTE, SearchResult
+from xreid.retrieval.gallery import Entry, Gallery
+from xreid.retrieval.search import SCORE_NOTE, Query, SearchResult
 
 _QUERY_FRAMES, _HIT_FRAMES = 6, 5
 _UNIX_FROM_S = 10 * 365 * 86400  # smaller numbers count from the start of a video
@@ -56,26 +56,22 @@ def write_results_page(
     Returns:
         Frames that could not be read; the page shows a placeholder for each.
     """
-    import jinja2
-
     pictures = _Pictures(frames_root)
     searches = [_search(result, pictures) for result in results]
-    source = files("xreid.retrieval").joinpath("search.html").read_text(encoding="utf-8")
-    template = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined).from_string(source)
-    html = template.render(
-        note=SCORE_NOTE,
-        searches=searches,
-        gallery=gallery.folder.name,
-        tracklets=len(gallery),
-        sets=len(gallery.sets),
-        conditions=conditions(info),
-        min_score=info.min_score,
-        missing=pictures.missing,
-        version=xreid.__version__,
-        made=datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
-    )
-    with atomic_file(folder / "search.html") as temporary:
-        temporary.write_text(html, encoding="utf-8")
+    values = {
+        "note": SCORE_NOTE,
+        "searches": searches,
+        "labelled": any(hit["same"] is not None for search in searches for hit in search["hits"]),
+        "gallery": gallery.folder.name,
+        "tracklets": len(gallery),
+        "sets": len(gallery.sets),
+        "conditions": conditions(info),
+        "min_score": info.min_score,
+        "missing": pictures.missing,
+        "version": xreid.__version__,
+        "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+    }
+    write_page(folder / "search.html", render_template("retrieval/search.html", values))
     write_json(folder / "search.json", [result.to_json() for result in results])
     return pictures.missing
 
@@ -146,6 +142,7 @@ def _search(result: SearchResult, pictures: _Pictures) -> dict[str, Any]:
                 "rank": hit.rank,
                 "score": hit.score,
                 "set": hit.entry.stored.name,
+                "same": _same_person(query, hit.entry),
                 **_show(
                     hit.entry.tracklet,
                     pictures.of(hit.entry.tracklet, hit.entry.root, count=_HIT_FRAMES),
@@ -154,6 +151,14 @@ def _search(result: SearchResult, pictures: _Pictures) -> dict[str, Any]:
             for hit in result.hits
         ],
     }
+
+
+def _same_person(query: Query, entry: Entry) -> bool | None:
+    """By their labels; None where one has none or they lie under different roots, whose labels may clash."""
+    labels = query.tracklet.identity, entry.tracklet.identity
+    if None in labels or query.root != entry.root:
+        return None
+    return labels[0] == labels[1]
 
 
 def _show(row: Tracklet, frames: list[str | None]) -> dict[str, Any]:
