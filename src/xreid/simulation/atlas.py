@@ -73,11 +73,15 @@ class Tile:
         self.image *= np.asarray(factor, np.float32)[..., None] if np.ndim(factor) else np.float32(factor)
 
     def fold(self, rng: np.random.Generator, strength: float, *, cells: tuple[int, int]) -> None:
-        """Shade with smooth random folds; `cells` are about how many along and around."""
+        """Shade with random folds that run aslant; `cells` are about how many along and around.
+
+        Folds are soft hills; where the finer noise changes its sign, cloth breaks into a sharp dark crease.
+        """
         height, width = self.v.shape
-        field = smooth_noise(rng, (height, width), cells)
-        fine = smooth_noise(rng, (height, width), (cells[0] * 3, cells[1] * 2))
-        self.shade(np.clip(1 + strength * (field + 0.45 * fine), 0.5, 1.35))
+        hills = _aslant(smooth_noise(rng, (height, width), cells), 0.6)
+        fine = _aslant(smooth_noise(rng, (height, width), (cells[0] * 3, cells[1] * 2)), -0.5)
+        crease = np.exp(-((fine / 0.22) ** 2)) * np.clip(0.5 - hills, 0, 1.5)
+        self.shade(np.clip(1 + strength * (0.9 * hills + 0.25 * fine - 0.9 * crease + 0.2), 0.5, 1.35))
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[int, int]) -> Floats:
@@ -94,6 +98,14 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], cells: tuple[
     start = (wide - width) // 2
     field = field[:, start : start + width]
     return field / (float(field.std()) + 1e-6)
+
+
+def _aslant(field: Floats, turn: float) -> Floats:
+    """Shear a field that closes around its width by `turn` turns from top to bottom."""
+    height, width = field.shape
+    shift = np.round(np.linspace(0, turn * width, height)).astype(np.int64)
+    columns = (np.arange(width)[None] + shift[:, None]) % width
+    return np.take_along_axis(field, columns, 1)
 
 
 def assemble(tiles: list[Tile]) -> Atlas:

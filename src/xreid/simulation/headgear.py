@@ -9,7 +9,7 @@ from xreid.simulation.mesh import MeshBuilder, Ring
 from xreid.simulation.skeleton import Measures
 
 #: Rims of hats and lowest points of the hair at the back, as shares of an average body.
-_HAT_BOTTOM = {"cap": 0.956, "beanie": 0.944, "brim": 0.955, "hood": 0.955}
+_HAT_BOTTOM = {"cap": 0.956, "beanie": 0.948, "brim": 0.955, "hood": 0.955}
 _HAIR_END = {"short": 0.905, "medium": 0.865, "long": 0.735, "bun": 0.9, "tail": 0.895, "curly": 0.88}
 
 
@@ -20,18 +20,28 @@ def add_hair(builder: MeshBuilder, person: Person, m: Measures) -> None:
         return
     h, head = m.height, person.body.head
     volume = _volume(person)
-    covered = person.outfit.hat != "none"
-    if not covered:
-        cap = ((1.004, 0.01, 0.012), (0.996, 0.027, 0.034), (0.978, 0.04, 0.05), (0.962, 0.044, 0.055))
+    if person.outfit.hat == "none":
+        cap = (
+            (1.004, 0.008, 0.01, 0.0), (0.998, 0.025, 0.031, 0.0),
+            (0.982, 0.039, 0.049, 0.002), (0.963, 0.0435, 0.055, 0.006),
+        )  # fmt: skip
         rings = [
-            _ring(m, s, a * head * volume, b * head * volume, v=i * 0.12) for i, (s, a, b) in enumerate(cap)
+            _ring(m, s, a * head * volume, b * head * volume, v=i * 0.12, tilt=t * h)
+            for i, (s, a, b, t) in enumerate(cap)
         ]
         builder.tube("hair", rings, around=12)
     end = _HAIR_END[style]
-    shares = np.linspace(_HAT_BOTTOM.get(person.outfit.hat, 0.964) - 0.002, end, 6)
-    wide = np.interp(shares, [0.7, 0.85, 0.9, 0.962], [0.038, 0.043, 0.0445, 0.044])
+    shares = np.linspace(_HAT_BOTTOM.get(person.outfit.hat, 0.968) - 0.002, end, 6)
+    wide = np.interp(shares, [0.73, 0.76, 0.85, 0.9, 0.962], [0.027, 0.038, 0.0415, 0.0445, 0.0435])
     rings = [
-        _ring(m, float(s), float(w) * head * volume, float(w) * 1.26 * head * volume, v=0.4 + 0.12 * i)
+        _ring(
+            m,
+            float(s),
+            float(w) * head * volume,
+            float(w) * 1.26 * head * volume,
+            v=0.4 + 0.12 * i,
+            tilt=0.012 * h if i == 5 else 0.0,  # the ends hang lower behind than at the sides
+        )
         for i, (s, w) in enumerate(zip(shares, wide, strict=True))
     ]
     reach = 0.62 if style in ("long", "medium") else 0.5
@@ -44,40 +54,72 @@ def add_hair(builder: MeshBuilder, person: Person, m: Measures) -> None:
         _blob(builder, m, tail, back=-0.07 * h * head)
 
 
+#: Crowns from the top to the rim: rise above the rim in shares of the height, factor on the head's width.
+_CROWNS = {
+    "cap": ((0.058, 0.12), (0.055, 0.5), (0.043, 0.83), (0.022, 1.0), (0.0, 1.03)),
+    "beanie": (
+        (0.075, 0.12), (0.07, 0.5), (0.055, 0.83), (0.03, 1.0), (0.022, 1.02), (0.021, 1.1), (0.0, 1.1),
+        (-0.002, 1.0),
+    ),
+    "brim": ((0.06, 0.3), (0.064, 0.72), (0.056, 0.88), (0.018, 1.0), (0.0, 1.03)),
+    "hood": ((0.066, 0.12), (0.06, 0.52), (0.046, 0.86), (0.022, 1.08), (0.0, 1.16)),
+}  # fmt: skip
+
+
 def add_hat(builder: MeshBuilder, person: Person, m: Measures) -> None:
-    """Add a cap, beanie, brimmed hat or hood."""
-    hat, head = person.outfit.hat, person.body.head
+    """Add a cap, beanie, brimmed hat or hood, sitting higher in front than behind."""
+    hat = person.outfit.hat
     if hat == "none":
         return
     bottom = _HAT_BOTTOM[hat]
-    top = 1.012 if hat != "beanie" else 1.018
-    shares = np.linspace(top, bottom, 5)
-    over_hair = _volume(person) + 0.03 if person.outfit.hair != "bald" else 1.0
-    grow = (
-        np.array([0.2, 0.72, 0.95, 1.03, 1.06])
-        * head
-        * max(over_hair, 1.12 if hat in ("beanie", "hood") else 1.06)
-    )
+    over_hair = _volume(person) + 0.01 if person.outfit.hair != "bald" else 1.03
+    size = person.body.head * max(over_hair, 1.1 if hat == "hood" else 1.05)
+    crown = _CROWNS[hat]
+    tilt = {"cap": 0.003, "beanie": 0.006, "brim": 0.004, "hood": 0.008}[hat] * m.height
     rings = [
-        _ring(m, float(s), 0.044 * float(g), 0.056 * float(g), v=0.2 * i)
-        for i, (s, g) in enumerate(zip(shares, grow, strict=True))
+        _ring(m, bottom + rise, 0.0435 * g * size, 0.0555 * g * size, v=0.8 * i / (len(crown) - 1), tilt=tilt)
+        for i, (rise, g) in enumerate(crown)
     ]
-    builder.tube("hat", rings, around=12)
-    rim = rings[-1]
-    if hat in ("cap", "brim"):
-        reach = 1.85 if hat == "brim" else 2.1
-        edge = _ring(
-            m, bottom - 0.006, 0.046 * head * (reach if hat == "brim" else 1.1), 0.058 * head * reach, v=1.0
+    builder.tube("hat", rings, around=14)
+    if hat == "hood":
+        _drop_hood(builder, m, size)
+    elif hat != "beanie":
+        _add_brim(builder, m, bottom, size, tilt=tilt, round_=hat == "brim")
+
+
+def _add_brim(
+    builder: MeshBuilder, m: Measures, bottom: float, size: float, *, tilt: float, round_: bool
+) -> None:
+    """A brim all round, or the peak of a cap: both bend down towards their edge."""
+    steps = ((0.0, 1.0, 0.84), (0.003, 1.32, 0.92), (0.01, 1.62, 1.0))
+    if not round_:
+        steps = ((0.0, 1.0, 0.84), (0.004, 1.4, 0.92), (0.012, 1.78, 1.0))
+    rings = [
+        _ring(
+            m,
+            bottom - drop,
+            0.0435 * size * (reach if round_ else 1 + 0.12 * (reach - 1)),
+            0.0555 * size * (0.88 * reach + 0.12 if round_ else reach),
+            v=v,
+            tilt=tilt * (1 - drop / 0.02) if round_ else tilt + 0.4 * drop * m.height,
         )
-        inner = Ring(centre=rim.centre, side=rim.side, front=rim.front, v=0.85, bones=rim.bones)
-        arc = (-np.pi, np.pi) if hat == "brim" else (-1.15, 1.15)
-        builder.tube("hat", [inner, edge], around=12, arc=arc)
-    elif hat == "hood":
-        fall = [(0.955, 1.2), (0.93, 1.24), (0.9, 1.22), (0.87, 1.2), (0.845, 1.35), (0.825, 1.6)]
-        rings = [
-            _ring(m, s, 0.044 * g * head, 0.056 * g * head, v=0.4 + 0.1 * i) for i, (s, g) in enumerate(fall)
-        ]
-        builder.tube("hat", rings, around=14, arc=(0.75, 2 * np.pi - 0.75))
+        for drop, reach, v in steps
+    ]
+    builder.tube("hat", rings, around=12, arc=(-np.pi, np.pi) if round_ else (-1.2, 1.2))
+
+
+def _drop_hood(builder: MeshBuilder, m: Measures, size: float) -> None:
+    """The sides and back of a hood down to the shoulders; its opening narrows under the chin."""
+    fall = ((0.956, 1.17), (0.935, 1.24), (0.905, 1.28), (0.875, 1.35), (0.855, 1.55), (0.835, 1.85))
+    rings = [
+        _ring(m, s, 0.0435 * g * size, 0.0555 * g * size, v=0.4 + 0.1 * i) for i, (s, g) in enumerate(fall)
+    ]
+    builder.tube("hat", rings, around=14, arc=(0.95, 2 * np.pi - 0.95))
+    collar = ((0.862, 0.85), (0.85, 1.2), (0.835, 1.6))
+    rings = [
+        _ring(m, s, 0.0435 * g * size, 0.05 * g * size, v=0.6 + 0.1 * i) for i, (s, g) in enumerate(collar)
+    ]
+    builder.tube("hat", rings, around=8, arc=(-0.95, 0.95))
 
 
 def add_scarf(builder: MeshBuilder, person: Person, m: Measures) -> None:
@@ -102,7 +144,7 @@ def _volume(person: Person) -> float:
     return 1 + person.outfit.hair_volume * (2.2 if person.outfit.hair == "curly" else 1.0)
 
 
-def _ring(m: Measures, share: float, side: float, front: float, *, v: float) -> Ring:
+def _ring(m: Measures, share: float, side: float, front: float, *, v: float, tilt: float = 0.0) -> Ring:
     on_head = min(1.0, max(0.0, (share - 0.8) / 0.06))
     return Ring(
         centre=(-0.004 * m.height, 0.0, m.at(share)),
@@ -110,6 +152,7 @@ def _ring(m: Measures, share: float, side: float, front: float, *, v: float) -> 
         front=front * m.height,
         v=min(v, 1.0),
         bones=(("head", on_head), ("chest", 1 - on_head)),
+        tilt=tilt,
     )
 
 

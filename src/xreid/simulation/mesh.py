@@ -29,6 +29,7 @@ class Ring:
         v: Texture coordinate along the tube, 0..1.
         bones: (bone name, weight) pairs, at most three; the weights add up to 1.
         shade: Ambient light that reaches it, 0..1.
+        tilt: How much higher its front is than its middle, metres (tubes along z only).
     """
 
     centre: tuple[float, float, float]
@@ -37,6 +38,7 @@ class Ring:
     v: float
     bones: tuple[tuple[str, float], ...]
     shade: float = 1.0
+    tilt: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ class MeshBuilder:
         for ring, slope in zip(rings, slopes, strict=True):
             flat = np.zeros((around + 1, 3))
             normal = np.zeros((around + 1, 3))
+            flat[:, 2] = ring.tilt * np.cos(angle)
             across, up = (1, 0) if axis == "z" else (1, 2)
             flat[:, across], flat[:, up] = ring.side * sin, ring.front * cos
             normal[:, across] = np.sin(angle) / max(ring.side, 1e-3)

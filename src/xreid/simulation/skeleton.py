@@ -55,6 +55,10 @@ class Measures:
         """Height of a point of the trunk or head given as a share of an average body (hip 0.52, crown 1)."""
         return self.hip + (share - 0.52) * (self.height - self.hip) / 0.48
 
+    def share(self, z: float) -> float:
+        """The inverse of `at`: where a height in metres lies on the trunk of an average body."""
+        return 0.52 + (z - self.hip) * 0.48 / (self.height - self.hip)
+
 
 def measure(body: Body) -> Measures:
     """Average segment lengths (Winter, Biomechanics and Motor Control) times the body's factors."""
@@ -70,7 +74,7 @@ def measure(body: Body) -> Measures:
         hip=hip,
         knee=0.525 * hip,
         ankle=0.043 * height,
-        shoulder_y=0.101 * height * body.shoulders,
+        shoulder_y=0.098 * height * body.shoulders * body.girth**0.4,
         hip_y=0.05 * height * body.hips,
         elbow=shoulder - 0.172 * height,
         wrist=shoulder - 0.322 * height,
@@ -152,6 +156,8 @@ def _pose_arm(
     inward = np.where(elbow > 1.0, 0.5, 0.12) * -sign
     local[:, BONE[f"upper_arm_{name}"]] = _about_y(-swing) @ _about_x(sign * out)
     local[:, BONE[f"forearm_{name}"]] = _about_z(inward) @ _about_y(-elbow)
+    trailing = 0.12 + 0.16 * gait.arm_swing * np.cos(phase)  # a loose wrist lags behind the forearm
+    local[:, BONE[f"hand_{name}"]] = _about_y(-trailing) @ _about_x(np.full_like(phase, 0.1 * sign))
 
 
 def _forward_kinematics(local: Floats, rest: Floats) -> Motion:
