@@ -63,6 +63,25 @@ def test_damage_and_newer_formats_are_refused(tmp_path: Path) -> None:
     vectors.write_bytes(vectors.read_bytes()[:-1] + b"\x01")
     with pytest.raises(DataError, match="damaged"):
         EmbeddingSet.load(tmp_path / "set")
+    vectors.unlink()
+    with pytest.raises(DataError, match=r"cannot read .*vectors\.npy.*Embed again"):
+        EmbeddingSet.load(tmp_path / "set")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", "another format"),
+        ('{"format": 1}', r"embedding\.json is damaged; got 'origin'"),
+        ('{"format": 1, "origin": {"layout": 3}}', r"embedding\.json is damaged"),
+        ('{"format": 1, "origin": {"layout": [], "speed": 3}}', r"embedding\.json is damaged.*speed"),
+    ],
+)
+def test_a_description_of_another_form_is_refused(text: str, message: str, tmp_path: Path) -> None:
+    make_set().save(tmp_path / "set")
+    (tmp_path / "set" / "embedding.json").write_text(text)
+    with pytest.raises(DataError, match=message):
+        EmbeddingSet.load(tmp_path / "set")
 
 
 @pytest.mark.parametrize("value", [np.nan, 2.0])

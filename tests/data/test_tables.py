@@ -87,6 +87,7 @@ BAD = {
     "long line": (HEAD + "x,a.jpg,1,g,ir,0,,,\n", "line 2 is malformed"),
     "unknown modality": (HEAD + "x,a.jpg,1,g,sonar,0,\n", "line 2: unknown modality"),
     "unknown subset": (HEAD + "x,a.jpg,1,g,ir,0,probe\n", "line 2: unknown subset"),
+    "zero byte": (HEAD + "x,a\0.jpg,1,g,ir,0,\n", "line 2: the frame's path holds a zero byte"),
     "empty frame": (HEAD + "x,,1,g,ir,0,\n", "line 2: frame is empty"),
     "time is no time": (HEAD + "x,a.jpg,1,g,ir,noon,\n", "line 2: time is wrong"),
     "time is infinite": (HEAD + "x,a.jpg,1,g,ir,inf,\n", "line 2: time is wrong"),
@@ -105,6 +106,12 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 not really")
     with pytest.raises(DataError, match="expected Parquet"):
         open_archive(tmp_path / "a.parquet")
+    pq.write_table(pa.table(FRAMES), tmp_path / "a.parquet")
+    data = bytearray((tmp_path / "a.parquet").read_bytes())
+    data[4:40] = b"\xff" * 36  # the first page, behind a sound schema
+    (tmp_path / "a.parquet").write_bytes(data)
+    with pytest.raises(DataError, match="expected Parquet"):
+        open_archive(tmp_path / "a.parquet")
     (tmp_path / "b.csv").write_bytes(b"tracklet,frame,modality\n\xff\xfe,a,ir\n")
     with pytest.raises(DataError, match="expected CSV in UTF-8"):
         open_archive(tmp_path / "b.csv")
@@ -113,6 +120,31 @@ def test_files_that_are_no_tables(tmp_path: Path) -> None:
         open_archive(tmp_path / "c.xlsx")
     with pytest.raises(DataError, match="holds no tracklet table"):
         open_archive(tmp_path, layout="table")
+
+
+FRAMES = {"tracklet": ["a", "a"], "frame": ["x.jpg", "y.jpg"], "modality": ["ir", "ir"]}
+NO_TRACKLETS = {
+    "frames are a number": ({**FRAMES, "frames": [5, 5]}, "no list of paths: 5"),
+    "frames are missing": ({"name": ["a"], "frames": [None], "modality": ["vis"]}, "no list of paths: None"),
+    "unknown modality": ({"name": ["a"], "frames": [["x"]], "modality": ["sonar"]}, "'sonar'"),
+    "no modality": ({"name": ["a"], "frames": [["x"]]}, "'modality'"),
+    "another column": ({"name": ["a"], "frames": [["x"]], "modality": ["ir"], "speed": [1]}, "speed"),
+}
+
+
+@pytest.mark.parametrize("case", NO_TRACKLETS)
+def test_parquet_that_holds_no_tracklets(tmp_path: Path, case: str) -> None:
+    columns, message = NO_TRACKLETS[case]
+    pq.write_table(pa.table(columns), tmp_path / "tracklets.parquet")
+    with pytest.raises(DataError, match=rf"row 1 is no tracklet.*{message}.*one row per frame"):
+        open_archive(tmp_path)
+
+
+def test_times_in_nanoseconds(tmp_path: Path) -> None:
+    times = pa.array([1_500_000_000, 500_000_001], pa.timestamp("ns", tz="UTC"))
+    pq.write_table(pa.table({**FRAMES, "time": times}), tmp_path / "frames.parquet")
+    row = open_archive(tmp_path)[0]
+    assert (row.frames, row.start_s, row.end_s) == (("y.jpg", "x.jpg"), 0.5, 1.5)  # microseconds
 
 
 def test_min_frames(tmp_path: Path) -> None:

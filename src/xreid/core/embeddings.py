@@ -103,22 +103,35 @@ class EmbeddingSet:
             DataError: Files are missing, damaged, or of a newer format.
         """
         meta = read_json(folder / "embedding.json", what="embedding set")
-        if meta.get("format") != FORMAT_VERSION:
+        version = meta.get("format") if isinstance(meta, dict) else None
+        if version != FORMAT_VERSION:
             raise DataError(
                 f"{folder} has another format",
                 expected=f"embedding format {FORMAT_VERSION}",
-                got=str(meta.get("format")),
+                got=str(version),
                 todo="Use the xreid version that wrote it, or embed again.",
             )
-        origin = meta["origin"]
-        origin["layout"] = tuple((name, int(width)) for name, width in origin["layout"])
-        if sha256_of_file(folder / "vectors.npy") != meta["vectors_sha256"]:
+        try:
+            layout = tuple((name, int(width)) for name, width in meta["origin"]["layout"])
+            origin = EmbeddingOrigin(**{**meta["origin"], "layout": layout})
+            root, expected = Path(meta["root"]), meta["vectors_sha256"]
+        except (KeyError, TypeError, ValueError) as error:
+            raise DataError(
+                f"{folder / 'embedding.json'} is damaged", got=str(error), todo="Embed again."
+            ) from error
+        try:
+            found = sha256_of_file(folder / "vectors.npy")
+        except OSError as error:
+            raise DataError(
+                f"cannot read {folder / 'vectors.npy'}: {error.strerror}", todo="Embed again."
+            ) from error
+        if found != expected:
             raise DataError(f"{folder}/vectors.npy is damaged", todo="Embed again.")
-        table = read_table(folder / "tracklets.parquet", root=Path(meta["root"]), source=origin["source"])
+        table = read_table(folder / "tracklets.parquet", root=root, source=origin.source)
         return cls(
             vectors=np.load(folder / "vectors.npy"),
-            table=replace(table, licence=origin["licence"]),
-            origin=EmbeddingOrigin(**origin),
+            table=replace(table, licence=origin.licence),
+            origin=origin,
         )
 
 
@@ -163,11 +176,23 @@ def read_table(path: Path, *, root: Path, source: str) -> TrackletTable:
     import pyarrow.parquet as pq
 
     try:
-        columns = pq.read_table(path).to_pylist()
-    except (OSError, pa.ArrowInvalid) as error:
+        rows = pq.read_table(path).to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"cannot read tracklet table {path}", got=str(error)) from error
-    rows = tuple(
-        Tracklet(**{**row, "frames": tuple(row["frames"]), "modality": Modality(row["modality"])})
-        for row in columns
-    )
-    return TrackletTable(root=root, rows=rows, source=source)
+    tracklets = tuple(_tracklet(row, f"{path}, row {number}") for number, row in enumerate(rows, 1))
+    return TrackletTable(root=root, rows=tracklets, source=source)
+
+
+def _tracklet(row: dict[str, Any], place: str) -> Tracklet:
+    try:
+        frames = row["frames"]
+        if not isinstance(frames, list) or not all(isinstance(frame, str) for frame in frames):
+            raise ValueError(f"frames are no list of paths: {frames!r:.60}")
+        return Tracklet(**{**row, "frames": tuple(frames), "modality": Modality(row["modality"])})
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(
+            f"{place} is no tracklet as xreid writes it",
+            expected=f"the columns {', '.join(Tracklet.__dataclass_fields__)}",
+            got=str(error),
+            todo="Give one row per frame instead, in columns tracklet, frame, modality (docs/data.md).",
+        ) from error

@@ -184,13 +184,21 @@ def _frame_row(place: str, record: dict[str, Any]) -> FrameRow:
     return FrameRow(
         place=place,
         tracklet=text["tracklet"] or "",
-        frame=(text["frame"] or "").replace("\\", "/"),
+        frame=_path(place, text["frame"] or ""),
         modality=modality,
         identity=text["identity"],
         camera=text["camera"],
         subset=subset,
         time=_seconds(place, record.get("time")),
     )
+
+
+def _path(place: str, text: str) -> str:
+    if "\0" in text:
+        raise DataError(
+            f"{place}: the frame's path holds a zero byte", got=repr(text), todo="Mend that line."
+        )
+    return text.replace("\\", "/")
 
 
 def _text(value: Any) -> str | None:
@@ -225,12 +233,7 @@ def _bad_time(place: str, text: str) -> NoReturn:
 
 def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     if path.suffix.lower() == ".parquet":
-        import pyarrow.parquet as pq
-
-        columns = _parquet_columns(path)
-        _require_columns(path, columns)
-        wanted = [name for name in (*REQUIRED, *OPTIONAL) if name in columns]
-        yield from enumerate(pq.read_table(path, columns=wanted).to_pylist(), 1)
+        yield from enumerate(_parquet_records(path), 1)
         return
     try:
         with open(path, encoding="utf-8-sig", newline="") as handle:
@@ -246,6 +249,25 @@ def _records(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 yield reader.line_num, record
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot read table {path}", expected="CSV in UTF-8", got=str(error)) from error
+
+
+def _parquet_records(path: Path) -> list[dict[str, Any]]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    columns = _parquet_columns(path)
+    _require_columns(path, columns)
+    wanted = [name for name in (*REQUIRED, *OPTIONAL) if name in columns]
+    try:
+        table = pq.read_table(path, columns=wanted)
+        for i, field in enumerate(table.schema):
+            if pa.types.is_timestamp(field.type):  # Python knows no nanoseconds
+                micro = table.column(i).cast(pa.timestamp("us", tz=field.type.tz), safe=False)
+                table = table.set_column(i, field.name, micro)
+        records: list[dict[str, Any]] = table.to_pylist()
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise DataError(f"cannot read table {path}", expected="Parquet", got=str(error)) from error
+    return records
 
 
 def _parquet_columns(path: Path) -> list[str]:
