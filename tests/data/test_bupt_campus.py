@@ -52,8 +52,10 @@ def test_query_and_gallery_keep_file_order(bupt: Path) -> None:
     ]
 
 
-def test_data_folder_itself_may_be_given(bupt: Path) -> None:
+def test_data_folder_itself_may_be_given(bupt: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert open_archive(bupt / "DATA").rows == open_archive(bupt).rows
+    monkeypatch.chdir(bupt / "DATA")
+    assert open_archive(Path()).rows == open_archive(bupt).rows
 
 
 def test_fake_ir_keeps_rgb_in_the_file_name() -> None:
@@ -120,6 +122,11 @@ DAMAGES = {
     "pair in a test list": ("query.txt", "5 RGB/IR TSG1 1\n", r"query\.txt, line 1 is malformed"),
     "index is no JSON": ("data_paths.json", "{", r"data_paths\.json is not JSON"),
     "index is a list": ("data_paths.json", "[]", "has another form"),
+    "index of numbers": (
+        "data_paths.json",
+        '{"2": {"RGB": {"LS3": {"1": [5]}}}}',
+        r"data_paths\.json: tracklet 2 LS3 1 is malformed; expected a list of paths; got \[5\]",
+    ),
     "index without the frames": ("data_paths.json", '{"2": {"RGB": {"LS3": {"1": []}}}}', "no RGB frames"),
 }
 

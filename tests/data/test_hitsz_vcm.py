@@ -163,6 +163,9 @@ DAMAGES = {
     "empty line inside": (("train_name.txt", 7, ""), "train_name.txt, line 7 is malformed"),
     "query beyond the rows": (("query_IDX.txt", 1, "1 2 17"), "query 17 is out of range; expected 1..16"),
     "query 0": (("query_IDX.txt", 1, "0 1"), "query 0 is out of range"),
+    "query of 5,000 digits": (("query_IDX.txt", 1, "9" * 5000), "query_IDX.txt, line 1 is malformed"),
+    "row of 5,000 digits": (("track_test_info.txt", 2, f"1 {'9' * 5000} 2 3 4"), "line 2 is malformed"),
+    "name of 5,000 digits": (("train_name.txt", 7, f"{'9' * 5000}M1D1T1F1.jpg"), "line 7 is malformed"),
     "query not a number": (("query_IDX.txt", 1, "1 x"), "query_IDX.txt, line 1 is malformed"),
 }
 

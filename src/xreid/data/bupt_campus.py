@@ -53,16 +53,31 @@ class BuptLists:
     lines: dict[str, list[ListLine]]
 
     def frames_of(self, line: ListLine, modality: str) -> list[str]:
-        """Frame paths relative to DATA of one tracklet, empty where data_paths.json has none."""
+        """Frame paths relative to DATA of one tracklet, empty where data_paths.json has none.
+
+        Raises:
+            DataError: It has something else than a list of paths there.
+        """
         found: Any = self.paths
         for key in (line.identity, modality, line.camera, line.tracklet):
             found = found.get(key, {}) if isinstance(found, dict) else {}
-        return list(found) if isinstance(found, list) else []
+        if not isinstance(found, list):
+            return []
+        if not all(isinstance(path, str) for path in found):
+            tracklet = " ".join((line.identity, line.camera, line.tracklet))
+            raise DataError(
+                f"{self.root / 'data_paths.json'}: tracklet {tracklet} is malformed",
+                expected="a list of paths",
+                got=repr(found)[:80],
+                todo="Download it again.",
+            )
+        return found
 
 
 def archive_root(root: Path) -> Path | None:
     """The folder that holds data_paths.json and the lists: `root`, or its parent where root is DATA."""
-    for folder in (root, root.parent) if root.name == "DATA" else (root,):
+    here = root.absolute()  # "." has no name of its own
+    for folder in (root, here.parent) if here.name == "DATA" else (root,):
         if (folder / "data_paths.json").is_file() and (folder / "DATA").is_dir():
             return folder
     return None

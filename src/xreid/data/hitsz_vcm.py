@@ -33,7 +33,8 @@ LIST_NAMES = (
 )
 INFRARED_CODE = 1  # any other code is visible
 
-_NAME = re.compile(r"(\d+)M(\d+)D(\d+)T(\d+)F(\d+)\.(\w+)", re.ASCII)
+_MOST_DIGITS = 18
+_NAME = re.compile(r"(\d{1,18})M(\d{1,18})D(\d{1,18})T(\d{1,18})F(\d{1,18})\.(\w+)", re.ASCII)
 _PERSON_FOLDER = re.compile(r"\d{4,}", re.ASCII)
 _log = logging.getLogger(__name__)
 
@@ -146,7 +147,7 @@ def parse_rows(path: Path) -> list[TrackRow]:
     rows = []
     for number, line in enumerate(read_lines(path, what="tracklet list"), 1):
         fields = line.split()
-        if len(fields) != 5 or not all(field.isascii() and field.isdecimal() for field in fields):
+        if len(fields) != 5 or not all(map(_is_number, fields)):
             raise malformed(path, number, line, expected="five integers: modality start end identity camera")
         rows.append(TrackRow(*map(int, fields)))
     return rows
@@ -161,10 +162,15 @@ def parse_query(path: Path) -> list[int]:
     numbers: list[int] = []
     for number, line in enumerate(read_lines(path, what="query list"), 1):
         fields = line.split()
-        if not all(field.isascii() and field.isdecimal() for field in fields):
+        if not all(map(_is_number, fields)):
             raise malformed(path, number, line, expected="row numbers separated by blanks")
         numbers += map(int, fields)
     return numbers
+
+
+def _is_number(field: str) -> bool:
+    """Whether a field is a number that a list may hold; Python refuses to read some thousand digits."""
+    return field.isascii() and field.isdecimal() and len(field) <= _MOST_DIGITS
 
 
 def find_info(root: Path) -> Path | None:
