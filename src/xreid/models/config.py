@@ -120,6 +120,8 @@ class NetworkConfig:
             "stem",
             expected='"patch" with pre-trained weights or a frozen patch projection',
             got=self.stem,
+            todo="Set --network.stem patch with --weights (and patch, width, depth, heads and projection to "
+            "those of the weights), or leave the weights out.",
         )
         _require(
             self.patch >= 2 and self.patch.bit_count() == 1 and self.width % self.patch == 0,
@@ -187,6 +189,8 @@ class NetworkConfig:
         )
 
 
-def _require(condition: bool, name: str, *, expected: str, got: object) -> None:
+def _require(condition: bool, name: str, *, expected: str, got: object, todo: str = "") -> None:
     if not condition:
-        raise ConfigError(f"network option {name} is out of range", expected=expected, got=str(got))
+        raise ConfigError(
+            f"network option {name} is out of range", expected=expected, got=str(got), todo=todo
+        )
