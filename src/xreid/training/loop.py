@@ -88,6 +88,8 @@ def train(
         me.wait()
         folder = folder or open_run(out, config, material, write=False)
         if me.broadcast(folder.is_finished):
+            if me.is_first:  # a kill may have come between the checkpoint and this
+                shutil.rmtree(folder.state, ignore_errors=True)
             return _result(folder, was_finished=True, resumed_step=0)
         run = _Run(
             config,
