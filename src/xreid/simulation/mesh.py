@@ -191,13 +191,16 @@ def _slopes(rings: Sequence[Ring], axis: str) -> np.ndarray:
 def skin(mesh: Mesh, motion: Motion, rest: Floats) -> tuple[Floats, Floats]:
     """Linear blend skinning: points and normals float32 [F, V, 3] in the walker's axes."""
     frames, bones = motion.joints.shape[:2]
+    (x, y, z), (nx, ny, nz) = mesh.points.T, mesh.normals.T
     shift = motion.joints - np.einsum("fbij,bj->fbi", motion.rotations, rest)  # x -> R x + shift
     affine = np.concatenate([motion.rotations, shift[..., None]], -1).reshape(frames, bones, 12)
-    weights = np.zeros((len(mesh.points), bones), np.float32)
+    weights = np.zeros((bones, len(mesh.points)), np.float32)
     for k in range(3):
-        weights[np.arange(len(weights)), mesh.bones[:, k]] += mesh.weights[:, k]
-    blended = (weights @ affine.astype(np.float32)).reshape(frames, -1, 3, 4)
-    points = np.einsum("fvij,vj->fvi", blended[..., :3], mesh.points) + blended[..., 3]
-    normals = np.einsum("fvij,vj->fvi", blended[..., :3], mesh.normals)
-    normals /= np.linalg.norm(normals, axis=-1, keepdims=True) + 1e-9
+        weights[mesh.bones[:, k], np.arange(len(mesh.points))] += mesh.weights[:, k]
+    blended = (affine.transpose(2, 0, 1).astype(np.float32) @ weights).reshape(3, 4, frames, -1)
+    # Written out because einsum over such short axes takes several times as long.
+    points = np.stack([b[0] * x + b[1] * y + b[2] * z + b[3] for b in blended], -1)
+    normals = np.stack([b[0] * nx + b[1] * ny + b[2] * nz for b in blended], -1)
+    length = np.sqrt(normals[..., 0] ** 2 + normals[..., 1] ** 2 + normals[..., 2] ** 2)
+    normals /= length[..., None] + 1e-9
     return points, normals

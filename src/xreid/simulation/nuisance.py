@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from xreid.simulation.arrays import Floats
-from xreid.simulation.wardrobe import Material, cloth_material
+from xreid.simulation.props import LOW, NARROW, SIDES, Prop, paint_prop
+from xreid.simulation.wardrobe import cloth_material
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,12 +48,12 @@ class Occluder:
     """A thing between camera and person, fixed in the world.
 
     Attributes:
-        kind: "post" (narrow, full height), "low" (a counter, bin or hedge), "edge" (a wall's corner).
+        kind: "post" (narrow, full height), "low" (hedge, bench, car), "edge" (a wall's corner).
         offset_m: Where it stands beside the middle of the path.
         width_m: Half width.
         height_m: Height of a low one.
         nearer: Its distance as a share of the person's.
-        material: Its surface.
+        prop: What it is, painted.
     """
 
     kind: str
@@ -60,7 +61,7 @@ class Occluder:
     width_m: float
     height_m: float
     nearer: float
-    material: Material
+    prop: Prop
 
 
 def draw_nuisance(rng: np.random.Generator, *, frames: int, strength: float, quality: int) -> Nuisance:
@@ -91,40 +92,62 @@ def _draw_occluder(rng: np.random.Generator) -> Occluder:
     sides = {"post": rng.uniform(-0.5, 0.5), "low": rng.uniform(-0.6, 0.6)}
     widths = {"post": rng.uniform(0.04, 0.1), "low": rng.uniform(0.35, 1.2), "edge": 3.0}
     edge = float(rng.choice([-1, 1]) * (3.0 + rng.uniform(-0.1, 0.4)))
+    high = float(rng.uniform(0.35, 0.95)) if kind == "low" else 4.0
+    nearer, material = float(rng.uniform(0.7, 0.9)), cloth_material(rng)
+    (own,) = rng.spawn(1)  # what is painted on a thing must not move the numbers drawn after it
+    kinds = {"post": NARROW, "low": LOW, "edge": SIDES}[kind]
+    thing = str(own.choice(kinds))
+    if thing == "bollard":
+        high = 1.15
+    prop = paint_prop(own, thing, wide_m=2 * float(widths[kind]), high_m=high, material=material)
     return Occluder(
         kind=kind,
         offset_m=float(sides.get(kind, edge)),
         width_m=float(widths[kind]),
-        height_m=float(rng.uniform(0.35, 0.95)) if kind == "low" else 4.0,
-        nearer=float(rng.uniform(0.7, 0.9)),
-        material=cloth_material(rng),
+        height_m=high,
+        nearer=nearer,
+        prop=prop,
     )
 
 
 def draw_occluder(
     image: Floats, occluder: Occluder, corners: Floats, *, infrared: bool, light: float, grain: Floats
 ) -> None:
-    """Draw an occluder into a crop.
+    """Draw an occluder and its shadow on the ground into a crop.
 
     Args:
         image: float32 [H, W] or [H, W, 3], 0..255, changed in place.
         occluder: The thing.
-        corners: float32 [4, 2], its outline in crop pixels.
+        corners: float32 [4, 2], in crop pixels: left and right on the ground, right and left at the top.
         infrared: Which reflectance to show.
         light: Brightness factor.
         grain: float32 [H, W], surface texture around 0.
     """
-    mask = np.zeros(image.shape[:2], np.uint8)
-    cv2.fillConvexPoly(mask, np.round(np.clip(corners, -4000, 4000) * 8).astype(np.int32), 255, cv2.LINE_8, 3)
-    weight = cv2.blur(mask, (3, 3)).astype(np.float32) / 255
-    if not weight.any():
+    height, width = image.shape[:2]
+    low, high = corners.min(0), corners.max(0)
+    if low[0] > width or high[0] < 0 or low[1] > height or high[1] < 0:
         return
-    left, right = corners[:, 0].min(), corners[:, 0].max()
-    across = (np.arange(image.shape[1], dtype=np.float32) - left) / max(right - left, 1.0)
-    round_ = 0.62 + 0.38 * np.sin(np.pi * np.clip(across, 0.02, 0.98)) if occluder.kind == "post" else 1.0
-    tone = light * 255 * (round_ + 0.05 * grain)
-    if image.ndim == 2:
-        image += weight * (tone * (occluder.material.nir if infrared else 0.5) - image)
+    rows, columns = occluder.prop.cover.shape
+    own = np.array([[0, rows], [columns, rows], [columns, 0], [0, 0]], np.float32)
+    matrix = cv2.getPerspectiveTransform(own, corners.astype(np.float32))
+    shown = occluder.prop.image[..., 3] if infrared else occluder.prop.image[..., :3]
+    surface = cv2.warpPerspective(shown, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    cover = cv2.warpPerspective(occluder.prop.cover, matrix, (width, height))
+    _shade_ground(image, corners)
+    weight = cv2.blur(cover, (3, 3))
+    tone = surface * np.float32(light * 255)
+    tone *= (1 + 0.05 * grain) if infrared else (1 + 0.05 * grain)[..., None]
+    image += (weight if infrared else weight[..., None]) * (tone - image)
+
+
+def _shade_ground(image: Floats, corners: Floats) -> None:
+    """Darken the ground where a thing stands on it."""
+    foot = float(corners[:2, 1].mean())
+    if foot > image.shape[0] * 1.05:
         return
-    colour = np.array(occluder.material.colour, np.float32)
-    image += weight[..., None] * (tone[..., None] * colour - image)
+    middle, half = float(corners[:2, 0].mean()), float(np.ptp(corners[:2, 0])) / 2
+    y = (np.arange(image.shape[0], dtype=np.float32) - foot) / (0.035 * image.shape[0])
+    x = np.abs(np.arange(image.shape[1], dtype=np.float32) - middle) - half
+    beside = 1 / (1 + np.exp(np.clip(x / (0.02 * image.shape[0]), -30, 30)))
+    factor = 1 - 0.5 * np.exp(-(y[:, None] ** 2)) * beside[None]
+    image *= factor if image.ndim == 2 else factor[..., None]
