@@ -36,7 +36,9 @@ def test_a_folder_is_replaced_whole(tmp_path: Path) -> None:
     for content in ("one", "two"):
         with atomic_folder(target) as temporary:
             (temporary / "x").write_text(content)
+            (temporary / "x").chmod(0o600)  # as safetensors leaves its files
         assert (target / "x").read_text() == content
+        assert (target / "x").stat().st_mode & 0o777 == 0o666 & ~_umask()
     with pytest.raises(RuntimeError), atomic_folder(target) as temporary:
         raise RuntimeError
     assert (target / "x").read_text() == "two"

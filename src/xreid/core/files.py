@@ -55,6 +55,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())
         for entry in temporary.rglob("*"):
             if entry.is_file():
+                entry.chmod(0o666 & ~_umask())  # some writers (safetensors) shut others out
                 with open(entry, "rb") as written:
                     os.fsync(written.fileno())
         if path.exists():
