@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from xreid.simulation.arrays import Floats
-from xreid.simulation.props import LOW, NARROW, SIDES, Prop, paint_prop
+from xreid.simulation.props import LOW, NARROW, SIDES, Prop, paint_prop, shade_ground
 from xreid.simulation.wardrobe import cloth_material
 
 
@@ -133,21 +133,8 @@ def draw_occluder(
     shown = occluder.prop.image[..., 3] if infrared else occluder.prop.image[..., :3]
     surface = cv2.warpPerspective(shown, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
     cover = cv2.warpPerspective(occluder.prop.cover, matrix, (width, height))
-    _shade_ground(image, corners)
+    shade_ground(image, corners)
     weight = cv2.blur(cover, (3, 3))
     tone = surface * np.float32(light * 255)
     tone *= (1 + 0.05 * grain) if infrared else (1 + 0.05 * grain)[..., None]
     image += (weight if infrared else weight[..., None]) * (tone - image)
-
-
-def _shade_ground(image: Floats, corners: Floats) -> None:
-    """Darken the ground where a thing stands on it."""
-    foot = float(corners[:2, 1].mean())
-    if foot > image.shape[0] * 1.05:
-        return
-    middle, half = float(corners[:2, 0].mean()), float(np.ptp(corners[:2, 0])) / 2
-    y = (np.arange(image.shape[0], dtype=np.float32) - foot) / (0.035 * image.shape[0])
-    x = np.abs(np.arange(image.shape[1], dtype=np.float32) - middle) - half
-    beside = 1 / (1 + np.exp(np.clip(x / (0.02 * image.shape[0]), -30, 30)))
-    factor = 1 - 0.5 * np.exp(-(y[:, None] ** 2)) * beside[None]
-    image *= factor if image.ndim == 2 else factor[..., None]

@@ -56,7 +56,7 @@ def paint_prop(
     """
     width = int(np.clip(wide_m * _PIXELS, 16, _LARGEST))
     height = int(np.clip(high_m * _PIXELS, 24, _LARGEST))
-    canvas = _Canvas(rng, (height, width), (high_m, wide_m), material)
+    canvas = _Canvas(rng, (height, width), (high_m, wide_m), _weathered(material))
     {
         "lamp post": _lamp_post, "trunk": _trunk, "bollard": _bollard, "hedge": _hedge, "bench": _bench,
         "railing": _railing, "car": _car, "planter": _planter, "bicycle": _bicycle, "bricks": _bricks,
@@ -66,6 +66,13 @@ def paint_prop(
     foot = 1 - 0.35 * np.exp(-canvas.z / 0.08)  # dirt and the shadow near the ground
     canvas.image *= ((1 + grime) * foot)[..., None]
     return Prop(image=np.clip(canvas.image, 0, 1).astype(np.float32), cover=canvas.cover)
+
+
+def _weathered(material: Material) -> Material:
+    """Things in the street are greyer than clothes; how they look in near infrared stays."""
+    grey = sum(material.colour) / 3
+    blue, green, red = (0.5 * c + 0.5 * grey for c in material.colour)
+    return Material(colour=(blue, green, red), nir=material.nir)
 
 
 class _Canvas:
@@ -162,7 +169,7 @@ def _railing(c: _Canvas) -> None:
     posts = np.mod(c.x + 0.1, 1.1) < 0.055
     light = 0.75 + 0.4 * (np.mod(c.x, 0.13) < 0.01)
     c.image *= np.where(rails, 1.1, light).astype(np.float32)[..., None]
-    c.cover = (((bars & (c.z < c.high - 0.03)) | posts | rails)).astype(np.float32)
+    c.cover = ((bars & (c.z < c.high - 0.03)) | posts | rails).astype(np.float32)
 
 
 def _car(c: _Canvas) -> None:
@@ -208,7 +215,9 @@ def _bicycle(c: _Canvas) -> None:
     pairs = ((crank, seat), (crank, head), (seat, head), ((left, radius), crank), ((left, radius), seat))
     for first, second in (*pairs, ((right, radius), head), (head, (head[0] + 0.3 * radius, 2.7 * radius))):
         cv2.line(tubes, at(*first), at(*second), 1, 4)
-    cv2.line(tubes, at(seat[0] - 0.3 * radius, 2.35 * radius), at(seat[0] + 0.4 * radius, 2.35 * radius), 1, 6)
+    cv2.line(
+        tubes, at(seat[0] - 0.3 * radius, 2.35 * radius), at(seat[0] + 0.4 * radius, 2.35 * radius), 1, 6
+    )
     c.fill(tubes > 0, c.material)
     c.cover = np.maximum(mask, tubes).astype(np.float32)
 
@@ -234,3 +243,21 @@ def _column(c: _Canvas) -> None:
     c.image *= (0.55 + 0.45 * np.clip(near / 0.16, 0, 1))[..., None]  # a rounded corner of concrete
     specks = c.rng.standard_normal(c.size).astype(np.float32)
     c.image *= (1 + 0.05 * specks - 0.2 * (np.mod(c.z, 1.2) < 0.025))[..., None]
+
+
+def shade_ground(image: Floats, corners: Floats) -> None:
+    """Darken the ground where a thing stands on it.
+
+    Args:
+        image: float32 [H, W] or [H, W, C], changed in place.
+        corners: float32 [4, 2], pixels: left and right on the ground, right and left at the top.
+    """
+    foot = float(corners[:2, 1].mean())
+    if foot > image.shape[0] * 1.05:
+        return
+    middle, half = float(corners[:2, 0].mean()), float(np.ptp(corners[:2, 0])) / 2
+    y = (np.arange(image.shape[0], dtype=np.float32) - foot) / (0.035 * image.shape[0])
+    x = np.abs(np.arange(image.shape[1], dtype=np.float32) - middle) - half
+    beside = 1 / (1 + np.exp(np.clip(x / (0.02 * image.shape[0]), -30, 30)))
+    factor = 1 - 0.5 * np.exp(-(y[:, None] ** 2)) * beside[None]
+    image *= (factor if image.ndim == 2 else factor[..., None]).astype(np.float32)

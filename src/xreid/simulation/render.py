@@ -17,6 +17,7 @@ from xreid.simulation.nuisance import Nuisance, draw_occluder
 from xreid.simulation.raster import crevices, draw
 from xreid.simulation.scene import illumination
 from xreid.simulation.sensor import expose, grain
+from xreid.simulation.skeleton import BONE
 from xreid.simulation.walk import Placed
 
 
@@ -136,19 +137,33 @@ def _background(scene: Bytes, left: float, top: float, zoom: float, size: tuple[
     return crop.astype(np.float32)
 
 
+_FEET = (BONE["foot_l"], BONE["foot_r"])
+#: Parts that cast one convex shadow each.
+_LIMBS = (
+    (BONE["pelvis"], BONE["chest"], BONE["head"]),
+    *((BONE[f"thigh_{side}"], BONE[f"shin_{side}"], BONE[f"foot_{side}"]) for side in "lr"),
+    *((BONE[f"upper_arm_{side}"], BONE[f"forearm_{side}"]) for side in "lr"),
+)
+
+
 def _cast_shadow(
     image: Floats, actor: Actor, camera: Camera, frame: int, *, corner: Floats, zoom: float
 ) -> None:
     """Darken the ground under the feet and, in the visible, away from the sun."""
-    points = actor.placed.points[frame]
+    points, bones = actor.placed.points[frame], actor.mesh.bones[:, 0]
     infrared = camera.modality is Modality.INFRARED
     mask = np.zeros(image.shape[:2], np.uint8)
-    feet = points[points[:, 2] < 0.2] * np.array([1, 1, 0], np.float32)
-    _fill_hull(mask, camera, feet, corner, zoom, 110 if infrared else 150)
     if not infrared and camera.sun > 0.2:
         sun = np.array(camera.light, np.float32)
-        fallen = points[::3] - sun * (points[::3, 2:3] / sun[2])
-        _fill_hull(mask, camera, fallen, corner, zoom, int(190 * camera.sun))
+        fallen = points - sun * (points[:, 2:3] / sun[2])
+        for limb in _LIMBS:
+            _fill_hull(mask, camera, fallen[np.isin(bones, limb)][::2], corner, zoom, int(190 * camera.sun))
+    for foot in _FEET:
+        sole = points[bones == foot]
+        lifted = float(sole[:, 2].min())  # a foot in the air darkens the ground less
+        if lifted < 0.2:
+            flat = sole * np.array([1, 1, 0], np.float32)
+            _fill_hull(mask, camera, flat, corner, zoom, int((150 if infrared else 210) * (1 - 3.5 * lifted)))
     window = max(3, round(image.shape[0] / 28) | 1)
     factor = 1 - cv2.blur(cv2.blur(mask, (window, window)), (window, window)).astype(np.float32) / 255
     image *= factor if image.ndim == 2 else factor[..., None]

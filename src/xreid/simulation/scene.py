@@ -13,9 +13,18 @@ from xreid.core.tracklets import Modality
 from xreid.simulation.arrays import Bytes, Floats
 from xreid.simulation.atlas import smooth_noise
 from xreid.simulation.camera import FRAME_SIZE, Camera
+from xreid.simulation.props import LEAVES, paint_prop, shade_ground
 from xreid.simulation.wardrobe import Material
 
-LEAVES = Material(colour=(0.25, 0.45, 0.38), nir=0.72)  # plants are bright in near infrared
+#: Half width and height in metres of what stands behind the paths.
+_SIZES = {
+    "lamp post": (0.07, 3.5),
+    "hedge": (1.2, 1.1),
+    "planter": (0.5, 1.0),
+    "car": (1.8, 1.3),
+    "bench": (0.8, 0.85),
+    "railing": (1.5, 1.0),
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +54,8 @@ def paint_scene(seed: int, camera: Camera) -> Bytes:
         image = np.where((hits.kind == kind)[..., None], surface, image)
     grime = smooth_noise(rng, hits.x.shape, (5, 8))
     image *= (1 + 0.06 * grime)[..., None]
+    corner = np.where(hits.kind == 0, wall_y - hits.y, 1.5 * hits.z)  # less light where wall and ground meet
+    image *= (1 - 0.3 * np.exp(-np.clip(corner, 0, 9) / 0.35))[..., None]
     for _ in range(int(rng.integers(3, 8))):
         _stand(image, rng, camera, wall_y=wall_y)
     return _light(image, camera, hits)
@@ -149,30 +160,24 @@ def _wall(rng: np.random.Generator, hits: Hits, *, along: Floats | None = None) 
 
 
 def _stand(image: Floats, rng: np.random.Generator, camera: Camera, *, wall_y: float) -> None:
-    """Put a post, a plant, a bin or a parked box behind where people walk."""
+    """Put a post, a hedge, a bench, a parked car behind where people walk."""
     x, y = rng.uniform(-6, 6), rng.uniform(camera.far_m + 0.5, wall_y - 0.2)
-    kind = int(rng.integers(4))
-    wide, high = ((0.06, 3.5), (0.6, 1.1), (0.28, 0.9), (1.6, 1.3))[kind]
+    kind = ("lamp post", "hedge", "planter", "car", "bench", "railing")[int(rng.integers(6))]
+    wide, high = _SIZES[kind]
     wide, high = wide * rng.uniform(0.8, 1.3), high * rng.uniform(0.8, 1.2)
     corners = np.array(
         [[x - wide, y, 0], [x + wide, y, 0], [x + wide, y, high], [x - wide, y, high]], np.float32
     )
     flat, _ = camera.project(corners)
-    material = LEAVES if kind == 1 else _stone(rng, 0.1, 0.8)
-    colour = tuple(float(c) for c in material.array())
-    if kind == 1:
-        for _ in range(40):
-            px = flat[0] + (flat[2] - flat[0]) * rng.uniform(0.05, 0.95, 2)
-            radius = int(max(2, abs(flat[2, 0] - flat[0, 0]) * rng.uniform(0.06, 0.14)))
-            tone = float(rng.uniform(0.7, 1.2))
-            cv2.circle(image, (int(px[0]), int(px[1])), radius, tuple(c * tone for c in colour), -1)
-        return
-    cv2.fillConvexPoly(image, np.round(flat * 8).astype(np.int32), colour, cv2.LINE_8, 3)
-    lid = flat.copy()
-    lid[:2, 1] = flat[2:, 1] + 0.12 * (flat[:2, 1] - flat[2:, 1])
-    cv2.fillConvexPoly(
-        image, np.round(lid * 8).astype(np.int32), tuple(0.75 * c for c in colour), cv2.LINE_8, 3
-    )
+    prop = paint_prop(rng, kind, wide_m=2 * wide, high_m=high, material=_stone(rng, 0.1, 0.8))
+    rows, columns = prop.cover.shape
+    own = np.array([[0, rows], [columns, rows], [columns, 0], [0, 0]], np.float32)
+    matrix = cv2.getPerspectiveTransform(own, flat.astype(np.float32))
+    size = (image.shape[1], image.shape[0])
+    surface = cv2.warpPerspective(prop.image, matrix, size, borderMode=cv2.BORDER_REPLICATE)
+    shade_ground(image, flat)
+    cover = cv2.warpPerspective(prop.cover, matrix, size)[..., None]
+    image += cover * (surface - image)
 
 
 def _light(image: Floats, camera: Camera, hits: Hits) -> Bytes:

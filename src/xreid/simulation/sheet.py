@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -13,12 +13,29 @@ from xreid.core.files import atomic_file
 from xreid.core.tracklets import Modality
 from xreid.simulation.arrays import Bytes
 from xreid.simulation.config import SimulationConfig
-from xreid.simulation.plan import PlannedWalk, plan_walks
+from xreid.simulation.plan import plan_walks
 from xreid.simulation.studio import shoot
 
-CELL = (96, 192)  # width, height
-GAP, BAND, MARGIN = 3, 26, 40
-INK, PAPER = (40, 40, 40), (250, 250, 250)
+CELL = (88, 192)  # width, height
+GAP, BETWEEN, PAD = 4, 14, 10  # between frames, between cameras, around a block
+BAND, MARGIN, FOOT = 58, 64, 34  # height of the headings, width of the names, height of the last line
+INK, PAPER = (40, 40, 40), (255, 255, 255)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Block:
+    """The half of a sheet that one spectrum fills: its heading and its colours (blue, green, red)."""
+
+    modality: Modality
+    title: str
+    ground: tuple[int, int, int]
+    ink: tuple[int, int, int]
+
+
+_BLOCKS = (
+    _Block(modality=Modality.VISIBLE, title="VISIBLE", ground=(248, 232, 214), ink=(120, 60, 10)),
+    _Block(modality=Modality.INFRARED, title="NEAR INFRARED", ground=(58, 58, 58), ink=(245, 245, 245)),
+)
 
 
 def contact_sheet(config: SimulationConfig, *, people: int = 8, cameras: int = 2, frames: int = 3) -> Bytes:
@@ -29,21 +46,47 @@ def contact_sheet(config: SimulationConfig, *, people: int = 8, cameras: int = 2
     """
     walks = plan_walks(replace(config, cameras_per_identity=max(config.cameras_per_identity, cameras)))
     names = list(dict.fromkeys(walk.identity for walk in walks))[:people]
-    rows = []
-    for name in names:
-        own = [walk for walk in walks if walk.identity == name]
-        visible = _strip(config, own, Modality.VISIBLE, cameras, frames)
-        infrared = _strip(config, own, Modality.INFRARED, cameras, frames)
-        label = np.full((CELL[1], MARGIN, 3), PAPER, np.uint8)
-        _write(label, name, (3, CELL[1] // 2), 0.38)
-        rows.append(np.hstack([label, visible, _blank(CELL[1], 4 * GAP), infrared]))
-    width = rows[0].shape[1]
-    head = _blank(BAND, width)
-    _write(head, "visible", (MARGIN + 4, 18), 0.5)
-    _write(head, "infrared (active near-infrared)", (MARGIN + (width - MARGIN) // 2 + 8, 18), 0.5)
-    foot = _blank(BAND, width)
-    _write(foot, f"synthetic: xreid simulate, seed {config.seed}", (MARGIN + 4, 17), 0.42)
-    return np.vstack([head, *(np.vstack([row, _blank(GAP, width)]) for row in rows), foot])
+    group = frames * CELL[0] + (frames - 1) * GAP
+    block = cameras * group + (cameras - 1) * BETWEEN + 2 * PAD
+    step = CELL[1] + 2 * GAP
+    height = BAND + len(names) * step + PAD - 2 * GAP
+    sheet = _blank(height + FOOT, MARGIN + 2 * block + PAD)
+    for i, look in enumerate(_BLOCKS):
+        left = MARGIN + i * (block + PAD)
+        sheet[:height, left : left + block] = look.ground
+        _write(sheet, look.title, (left + PAD, 27), size=0.8, ink=look.ink, bold=True)
+        for camera in range(cameras):
+            x = left + PAD + camera * (group + BETWEEN)
+            _write(sheet, f"walk {camera + 1}", (x, 50), size=0.5, ink=look.ink)
+        for row, name in enumerate(names):
+            own = [walk for walk in walks if walk.identity == name and look.modality in walk.modalities]
+            for camera in range(cameras):
+                images = shoot(config, own[camera % len(own)]).images[look.modality]
+                x = left + PAD + camera * (group + BETWEEN)
+                _place(sheet, images, (x, BAND + row * step), frames)
+    for row, name in enumerate(names):
+        y = BAND + row * step + CELL[1] // 2
+        _write(sheet, "person", (4, y - 10), size=0.45, ink=INK)
+        _write(sheet, name, (4, y + 12), size=0.6, ink=INK, bold=True)
+    last = f"Synthetic people, made by xreid simulate, seed {config.seed}. One person a row."
+    _write(sheet, last, (MARGIN + PAD, height + 23), size=0.55, ink=INK)
+    return sheet
+
+
+def _place(sheet: Bytes, images: list[Bytes], corner: tuple[int, int], frames: int) -> None:
+    """Put frames from the beginning to the end of a walk side by side."""
+    x, y = corner
+    for i, at in enumerate(np.linspace(0.1, 0.9, frames)):
+        left = x + i * (CELL[0] + GAP)
+        sheet[y : y + CELL[1], left : left + CELL[0]] = _fit(images[int(at * (len(images) - 1))])
+
+
+def _fit(image: Bytes) -> Bytes:
+    """A frame as high as a cell: wide ones lose their sides, narrow ones are widened by a few percent."""
+    width = max(CELL[0], round(image.shape[1] * CELL[1] / image.shape[0]))
+    small = cv2.resize(image, (width, CELL[1]), interpolation=cv2.INTER_AREA)
+    start = (width - CELL[0]) // 2
+    return np.asarray(small[:, start : start + CELL[0]])
 
 
 def write_contact_sheet(config: SimulationConfig, path: Path) -> None:
@@ -54,7 +97,7 @@ def write_contact_sheet(config: SimulationConfig, path: Path) -> None:
     """
     if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
         raise ConfigError(f"cannot write a contact sheet as {path.name}", expected="a name in .jpg or .png")
-    options = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 80]
+    options = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 82]
     done, data = cv2.imencode(path.suffix, contact_sheet(config), options)
     if not done:
         raise XReidError(f"cannot encode {path}")
@@ -62,22 +105,18 @@ def write_contact_sheet(config: SimulationConfig, path: Path) -> None:
         temporary.write_bytes(bytes(data))
 
 
-def _strip(
-    config: SimulationConfig, walks: list[PlannedWalk], modality: Modality, cameras: int, frames: int
-) -> Bytes:
-    cells = []
-    chosen = [walk for walk in walks if modality in walk.modalities]
-    for i in range(cameras):
-        images = shoot(config, chosen[i % len(chosen)]).images[modality]
-        for at in np.linspace(0.1, 0.9, frames):
-            image = images[int(at * (len(images) - 1))]
-            cells += [cv2.resize(image, CELL, interpolation=cv2.INTER_AREA), _blank(CELL[1], GAP)]
-    return np.hstack(cells)
-
-
 def _blank(height: int, width: int) -> Bytes:
     return np.full((height, width, 3), PAPER, np.uint8)
 
 
-def _write(image: Bytes, text: str, place: tuple[int, int], scale: float) -> None:
-    cv2.putText(image, text, place, cv2.FONT_HERSHEY_SIMPLEX, scale, INK, 1, cv2.LINE_AA)
+def _write(
+    image: Bytes,
+    text: str,
+    place: tuple[int, int],
+    *,
+    size: float,
+    ink: tuple[int, int, int],
+    bold: bool = False,
+) -> None:
+    font = cv2.FONT_HERSHEY_DUPLEX if bold else cv2.FONT_HERSHEY_SIMPLEX
+    cv2.putText(image, text, place, font, size, ink, 1, cv2.LINE_AA)
