@@ -215,3 +215,30 @@ def test_the_manifest_is_plain(tmp_path: Path) -> None:
     manifest = json.loads((tmp_path / "g" / "gallery.json").read_text())
     assert manifest["format"] == 1
     assert set(manifest["sets"][0]) == {"key", "name", "revision", "rows", "erased", "appended"}
+
+
+@pytest.mark.parametrize(
+    "text", ['{"format": 1}', '{"format": 1, "sets": [{"a": 1}]}', '{"format": 1, "sets": 3}']
+)
+def test_a_damaged_manifest_is_one_message(text: str, tmp_path: Path) -> None:
+    Gallery.create(tmp_path / "g")
+    (tmp_path / "g" / "gallery.json").write_text(text)
+    with pytest.raises(DataError, match=r"gallery\.json is damaged"):
+        Gallery.open(tmp_path / "g")
+
+
+def test_two_that_make_one_gallery_at_once_lose_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xreid.retrieval import gallery as module
+
+    real = module._found
+
+    def overtaken(folder: Path) -> None:
+        """Another process makes the gallery and appends to it after this one has found none."""
+        monkeypatch.undo()
+        Gallery.create(folder).append(make_set(4, seed=0), name="day")
+        real(folder)
+
+    monkeypatch.setattr(module, "_found", overtaken)
+    assert len(Gallery.create(tmp_path / "g")) == 4

@@ -51,10 +51,11 @@ def main(argv: Sequence[str]) -> int:
     gallery = Gallery.open(options.gallery)
     for which in options.remove:
         gallery, stored = gallery.remove(which)
-        print(f"removed {stored.key[:8]} ({stored.name}): {stored.rows} tracklets")
+        print(f"removed {stored.key[:8]} ({stored.name}): {_counted(stored.rows, 'tracklet')}")
     if options.erase or options.erase_identities:
         gallery, count = gallery.erase(names=options.erase, identities=options.erase_identities)
-        print(f"erased {count} tracklets; {len(gallery)} are left in {options.gallery}")
+        left = f"{len(gallery)} {'is' if len(gallery) == 1 else 'are'} left"
+        print(f"erased {_counted(count, 'tracklet')}; {left} in {options.gallery}")
         print(
             "Frames, tracklet tables and the embedding sets they came from lie elsewhere: erase them there."
         )
@@ -64,10 +65,12 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _append(folder: Path, sets: Sequence[Path]) -> None:
-    from xreid.core.embeddings import EmbeddingSet
+    from xreid.core.embeddings import EmbeddingSet, require_same_origin
     from xreid.retrieval.gallery import Gallery
 
     loaded = [(path, EmbeddingSet.load(path)) for path in sets]  # all are sound before the first is appended
+    for _, embeddings in loaded[1:]:
+        require_same_origin(loaded[0][1].origin, embeddings.origin)
     gallery = Gallery.create(folder)
     for path, embeddings in loaded:
         name = path.resolve().name
@@ -75,8 +78,8 @@ def _append(folder: Path, sets: Sequence[Path]) -> None:
         if stored is None:
             print(f"{path} is in {folder} already: nothing appended")
         else:
-            print(f"appended {stored.key[:8]} ({name}): {stored.rows} tracklets")
-    print(f"{folder}: {len(gallery)} tracklets in {len(gallery.sets)} sets")
+            print(f"appended {stored.key[:8]} ({name}): {_counted(stored.rows, 'tracklet')}")
+    print(_size(gallery))
 
 
 def _list(gallery: Gallery) -> None:
@@ -98,4 +101,13 @@ def _list(gallery: Gallery) -> None:
     console = Console(markup=False, highlight=False)
     console.width = max(console.width, 100)
     console.print(table)
-    print(f"{gallery.folder}: {len(gallery)} tracklets in {len(gallery.sets)} sets")
+    print(_size(gallery))
+
+
+def _size(gallery: Gallery) -> str:
+    held = _counted(len(gallery), "tracklet")
+    return f"{gallery.folder}: {held} in {_counted(len(gallery.sets), 'set')}"
+
+
+def _counted(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -111,7 +111,14 @@ class Gallery:
                 got=str(manifest.get("format") if isinstance(manifest, dict) else manifest)[:40],
                 todo="Use the xreid version that wrote it.",
             )
-        sets = tuple(StoredSet(**entry) for entry in manifest["sets"])
+        try:
+            sets = tuple(StoredSet(**entry) for entry in manifest["sets"])
+        except (KeyError, TypeError) as error:
+            raise DataError(
+                f"{folder / 'gallery.json'} is damaged",
+                got=str(error),
+                todo="Make the gallery again from its embedding sets.",
+            ) from error
         return cls(folder, sets=sets, engine=engine)
 
     @classmethod
@@ -125,7 +132,7 @@ class Gallery:
             strangers = [p.name for p in folder.iterdir() if p.name != ".lock"] if folder.is_dir() else []
             if strangers or folder.is_file():
                 raise DataError(f"{folder} exists and is no gallery", todo="Choose another folder.")
-            write_json(folder / "gallery.json", {"format": FORMAT_VERSION, "sets": []})
+            _found(folder)
         return cls.open(folder, engine=engine)
 
     def __len__(self) -> int:
@@ -294,12 +301,7 @@ class Gallery:
     @contextmanager
     def _changing(self) -> Iterator[Gallery]:
         """The gallery as it is on disk now, for us alone; what killed processes left is cleared away."""
-        try:
-            lock = open(self.folder / ".lock", "a")  # noqa: SIM115 (closed below)
-        except OSError as error:
-            raise XReidError(f"cannot write {self.folder}: {error.strerror}") from error
-        with lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with _locked(self.folder):
             now = Gallery.open(self.folder, engine=self._engine)
             _clear(self.folder, now.sets)
             yield now
@@ -318,6 +320,29 @@ class Gallery:
                 todo="Remove that set and append it again.",
             )
         return array
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Hold the gallery's lock."""
+    try:
+        lock = open(folder / ".lock", "a")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise XReidError(f"cannot write {folder}: {error.strerror}") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _found(folder: Path) -> None:
+    """Write an empty manifest, unless another process has made the gallery meanwhile."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise XReidError(f"cannot write {folder}: {error.strerror}") from error
+    with _locked(folder):
+        if not (folder / "gallery.json").is_file():
+            write_json(folder / "gallery.json", {"format": FORMAT_VERSION, "sets": []})
 
 
 def content_key(embeddings: EmbeddingSet) -> str:
