@@ -55,7 +55,9 @@ def test_index_appends_lists_removes_and_erases(folders: Path, capsys: pytest.Ca
     assert _run("index", gallery, "--remove", "night") == 0
     assert "removed" in capsys.readouterr().out
     assert _run("index", gallery, "--erase-identities", "0004") == 0
-    assert "erased 1 tracklets; 9 are left" in capsys.readouterr().out
+    assert "erased 1 tracklet; 9 are left" in capsys.readouterr().out
+    assert _run("index", folders / "one", folders / "day") == 0
+    assert "12 tracklets in 1 set\n" in capsys.readouterr().out
 
 
 def test_search_as_table_and_as_json(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,6 +93,8 @@ def test_search_as_table_and_as_json(folders: Path, capsys: pytest.CaptureFixtur
     ("words", "message"),
     [
         ("index {g} {t}/foreign", "differ in their checkpoint"),
+        ("index {t}/new {t}/day {t}/foreign", "differ in their checkpoint"),
+        ("index {t}/day/vectors.npy/new {t}/day", "cannot write"),
         ("index {g} {t}/nothing", "cannot read embedding set"),
         ("index {g}", "say one thing to do"),
         ("index {g} {t}/day --show", "say one thing to do"),
@@ -103,6 +107,8 @@ def test_search_as_table_and_as_json(folders: Path, capsys: pytest.CaptureFixtur
         ("search {g} --query {t}/foreign --tracklet t1", "differ in their checkpoint"),
         ("search {g} --tracklet a1 --camera Z", "no camera Z"),
         ("search {g} --tracklet a1 --from dawn", "--from is no time"),
+        ("search {g} --tracklet a1 --from nan", "--from is no time"),
+        ("search {g} --tracklet a1 --to 1e18 --out {t}/out", "--to is no time"),
         ("search {g} --tracklet a1 --from 9 --to 3", "ends before it starts"),
         ("search {g} --tracklet a1 --top 0", "top 0"),
         ("search {g} --tracklet a1 --modality thermal", "modality"),

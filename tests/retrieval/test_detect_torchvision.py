@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.retrieval.footage import wall
-from xreid.core.errors import CheckpointError
+from xreid.core.errors import CheckpointError, ConfigError
 from xreid.retrieval.detect_torchvision import TorchvisionDetector
 
 MODEL = "ssdlite320_mobilenet_v3_large"
@@ -49,3 +49,9 @@ def test_weights_that_do_not_fit(weights: Path, tmp_path: Path) -> None:
     torch.save({"a": torch.zeros(1)}, tmp_path / "other.pth")
     with pytest.raises(CheckpointError, match=r"do not fit torchvision's ssdlite320"):
         TorchvisionDetector(MODEL, weights=tmp_path / "other.pth")
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:99", "meta"])
+def test_devices_that_do_not_exist(device: str, weights: Path) -> None:
+    with pytest.raises(ConfigError, match="device|GPU"):
+        TorchvisionDetector(MODEL, weights=weights, device=device)

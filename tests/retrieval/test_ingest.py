@@ -180,6 +180,56 @@ def test_a_finished_stretch_is_not_read_again(
     assert runs == [1, 101, 101]
 
 
+def test_killed_while_short_tracklets_are_cleared_away(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xreid.retrieval import ingest as module
+
+    rows: list[tuple[float, ...]] = []
+    for frame in range(1, 31):
+        rows.append((frame, 1, 50, 50, 30, 80))
+        rows.append((frame, 2, 100, 50, 30, 80 if frame < 4 else 20))  # mostly too low
+    config = IngestConfig(tracks=write_mot(tmp_path / "mot.txt", rows))
+
+    def killed(self: Any, *args: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Ingest, "_write", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest_video(video, tmp_path / "out", config=config)
+    assert ingest_video(video, tmp_path / "out", config=config).tracklets == 1
+
+
+def test_what_others_put_into_the_folder_of_a_fruitless_ingest_stays(
+    video: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xreid.retrieval import ingest as module
+
+    config = IngestConfig(tracks=write_mot(tmp_path / "mot.txt", [(f, 1, 5, 5, 30, 9) for f in range(1, 30)]))
+
+    def killed(self: Any, found: Any) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module._Ingest, "_judge", killed)
+        with pytest.raises(KeyboardInterrupt):
+            ingest_video(video, tmp_path / "out", config=config)
+    (tmp_path / "out" / "thesis.txt").write_text("mine")
+    with pytest.raises(DataError, match="no tracklet"):
+        ingest_video(video, tmp_path / "out", config=config)
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["thesis.txt"]
+
+
+def test_an_option_found_wrong_late_does_not_block_the_folder(video: Path, tmp_path: Path) -> None:
+    wrong = IngestConfig(detector="torchvision:no_such_model")
+    with pytest.raises(ConfigError, match="torchvision has no detector"):
+        ingest_video(video, tmp_path / "out", config=wrong)
+    assert not (tmp_path / "out").exists()
+    config = IngestConfig(tracks=_tracks(tmp_path / "mot.txt"))
+    assert ingest_video(video, tmp_path / "out", config=config).tracklets == 2
+
+
 def _stills(folder: Path, *, grey: bool) -> Path:
     images = []
     for i in range(10):
@@ -294,11 +344,14 @@ def test_a_full_disk_is_one_message(video: Path, tmp_path: Path, monkeypatch: py
         ({"every": 0}, "every is out of range"),
         ({"min_frames": 0}, "min_frames is out of range"),
         ({"margin": 2.0}, "margin is out of range"),
-        ({"max_gap_s": -1}, "max_gap_s or fps"),
-        ({"fps": 0}, "max_gap_s or fps"),
+        ({"max_gap_s": -1}, "max_gap_s is out of range"),
+        ({"max_gap_s": float("inf")}, "max_gap_s is out of range"),
+        ({"fps": 0}, "fps is out of range"),
         ({"camera": " "}, "empty name"),
         ({"detector": "yolo"}, "no detector 'yolo'.*motion, hog"),
         ({"start": "yesterday"}, "--start is no time.*ISO 8601"),
+        ({"start": "nan"}, "--start is no time.*ISO 8601"),
+        ({"start": "1e300"}, "--start is no time.*ISO 8601"),
     ],
 )
 def test_options_out_of_range(options: dict[str, Any], message: str) -> None:

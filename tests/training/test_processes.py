@@ -122,7 +122,7 @@ def test_alone_nothing_is_exchanged() -> None:
     me.wait()
 
 
-@pytest.mark.parametrize("name", ["nonsense", "cuda:99"])
+@pytest.mark.parametrize("name", ["nonsense", "cuda:99", "meta"])
 def test_absent_devices_are_named(name: str) -> None:
     with pytest.raises(ConfigError, match=r"device|GPU"):
         choose_device(name)

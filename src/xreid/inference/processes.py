@@ -143,10 +143,10 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         device = torch.device(name)
-    except RuntimeError as error:
-        raise ConfigError(
-            f"unknown device {name!r}", expected="auto, cpu, cuda, cuda:0, ... or mps"
-        ) from error
+    except RuntimeError:
+        device = None
+    if device is None or device.type not in ("cpu", "cuda", "mps"):
+        raise ConfigError(f"unknown device {name!r}", expected="auto, cpu, cuda, cuda:0, ... or mps")
     if device.type == "cuda":
         if not torch.cuda.is_available():
             raise ConfigError(f"device {name} is not available", todo="Use --device cpu, or install CUDA.")

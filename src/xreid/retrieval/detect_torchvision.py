@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from xreid.core.errors import CheckpointError, ConfigError
+from xreid.inference.processes import choose_device
 from xreid.models.weights import read_tensors
 from xreid.retrieval.detections import Boxes
 from xreid.retrieval.frames import Image
@@ -31,7 +32,7 @@ class TorchvisionDetector:
         device: Where it runs.
 
     Raises:
-        ConfigError: torchvision has no detector of that name.
+        ConfigError: torchvision has no detector of that name, or there is no such device.
         CheckpointError: The weights are missing, of another shape, or cannot be downloaded.
     """
 
@@ -41,7 +42,7 @@ class TorchvisionDetector:
         known = list_models(module=detection)
         if model not in known:
             raise ConfigError(f"torchvision has no detector {model!r}", expected=", ".join(known))
-        self.device = torch.device(device)
+        self.device = choose_device(device)
         network = _with_weights(model, weights) if weights else _own(model)
         self._network = network.to(self.device).eval()
 

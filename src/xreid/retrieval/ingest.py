@@ -14,6 +14,7 @@ import re
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -114,13 +115,18 @@ class _Ingest:
 
     def run(self, *, tell: Tell, note: Note) -> IngestReport:
         self._prepare(note)
-        found = self._stretches(tell)
+        try:
+            found = self._stretches(tell)
+        except XReidError:
+            if not any(self.work.glob("[0-9]*.json")):  # no work is lost, and the folder is free again
+                self._undo()
+            raise
         report, kept = self._judge(found)
         if not kept:
-            shutil.rmtree(self.out)
+            self._undo()
             raise self._nothing(report)
         for name in found.crops.keys() - kept.keys():
-            shutil.rmtree(self.out / FRAMES / name)
+            shutil.rmtree(self.out / FRAMES / name, ignore_errors=True)  # gone already, if killed here before
         rows = tuple(self._row(name, crops) for name, crops in kept.items())
         report = IngestReport(
             **{
@@ -151,6 +157,13 @@ class _Ingest:
         if self.out.exists() and (not self.out.is_dir() or any(p.name != _WORK for p in self.out.iterdir())):
             raise ConfigError(f"{self.out} exists and is no ingest", todo="Choose another folder.")
         write_json(job, self.identity)
+
+    def _undo(self) -> None:
+        """Remove what this ingest wrote, and `out` unless somebody else's files are in it."""
+        for folder in (self.work, self.out / FRAMES):
+            shutil.rmtree(folder, ignore_errors=True)
+        with suppress(OSError):
+            self.out.rmdir()
 
     def _stretches(self, tell: Tell) -> _Found:
         """Run the stretches that are not on disk; returns all of them."""

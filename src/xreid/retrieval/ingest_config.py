@@ -9,6 +9,9 @@ from typing import Literal
 
 from xreid.core.errors import ConfigError
 
+_LONGEST_GAP_S = 3600
+_LATEST_S = 250_000_000_000  # in the year 9892; dates end with 9999
+
 
 @dataclass(frozen=True, kw_only=True)
 class IngestConfig:
@@ -18,7 +21,7 @@ class IngestConfig:
         tracks: MOT-format tracks (frame,id,x,y,w,h,conf,...; counted from 1); none: detect and track here.
         detector: motion (fixed camera, no weights), hog (single images, no weights), or torchvision:MODEL.
         weights: State of the torchvision model; none takes torchvision's own, downloaded once.
-        device: Where a torchvision model runs: cpu, cuda, cuda:N.
+        device: Where a torchvision model runs: auto, cpu, cuda or cuda:N.
         tracker: ocsort or bytetrack, of the library `trackers`.
         stills: Frames are far apart in time: every detection is a tracklet of its own, without a time.
         modality: vis, ir, or auto: infrared where the frames are grey (per tracklet).
@@ -60,8 +63,12 @@ class IngestConfig:
                 )
         if not 0 <= self.margin <= 1:
             raise ConfigError("margin is out of range", expected="0 to 1", got=str(self.margin))
-        if self.max_gap_s < 0 or (self.fps is not None and not 0 < self.fps <= 1000):
-            raise ConfigError("max_gap_s or fps is out of range", expected="a time, and 0 < fps <= 1000")
+        if not 0 <= self.max_gap_s <= _LONGEST_GAP_S:
+            raise ConfigError(
+                "max_gap_s is out of range", expected=f"0 to {_LONGEST_GAP_S:,}", got=str(self.max_gap_s)
+            )
+        if self.fps is not None and not 0 < self.fps <= 1000:
+            raise ConfigError("fps is out of range", expected="more than 0, up to 1000", got=str(self.fps))
         if self.camera is not None and not self.camera.strip():
             raise ConfigError("the camera has an empty name", todo="Name it, or leave the option out.")
         check_detector_name(self.detector)
@@ -83,18 +90,24 @@ def parse_time(text: str, *, option: str) -> float:
         ConfigError: It is neither.
     """
     try:
-        return float(text)
-    except ValueError:
-        pass
-    try:
-        moment = datetime.fromisoformat(text)
+        seconds = _seconds(text)
+        if not abs(seconds) < _LATEST_S:  # also true for NaN
+            raise ValueError
     except ValueError:
         raise ConfigError(
             f"--{option} is no time",
             expected="ISO 8601, e.g. 2026-11-20T21:30:00+01:00, or seconds",
             got=text,
         ) from None
-    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+    return seconds
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 
 @dataclass(frozen=True, kw_only=True)
