@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -44,3 +45,14 @@ def test_help_explains_every_verb(verb: str, capsys: pytest.CaptureFixture[str])
 def test_importing_does_nothing_and_needs_no_torch() -> None:
     code = "import sys, xreid, xreid.cli.main; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("words", ["train data out --threads -1", "embed run data out --threads -1"])
+def test_negative_numbers_of_threads_are_one_line_and_exit_code_2(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(words.split()) == 2
+    assert "must not be negative" in capsys.readouterr().err
+    assert main("embed run data out --workers=-1".split()) == 2
+    assert "must not be negative" in capsys.readouterr().err

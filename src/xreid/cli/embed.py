@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import sys
 import time
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xreid.cli.options import parse
+from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from xreid.core.embeddings import EmbeddingSet
@@ -60,12 +60,14 @@ class EmbedOptions:
     workers: int | None = None
     threads: int = 0
 
+    def __post_init__(self) -> None:
+        if self.threads < 0 or (self.workers or 0) < 0:
+            raise ConfigError("threads and workers must not be negative")
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
-    options = parse(
-        EmbedOptions, _listed(argv, "--subset"), verb="embed", positional=("checkpoint", "data", "out")
-    )
+    options = parse(EmbedOptions, argv, verb="embed", positional=("checkpoint", "data", "out"))
     start = time.perf_counter()
     embeddings = _embed(options)
     if int(os.environ.get("RANK", "0")) == 0:
@@ -146,17 +148,3 @@ def _progress(*, show: bool) -> Iterator[tuple[Callable[[int, int], None], Calla
                 bar.console.print(f"embed: {text}", highlight=False)
 
         yield tell, note
-
-
-def _listed(argv: Sequence[str], option: str) -> list[str]:
-    """Let a list be written as plain words: --subset query gallery."""
-    words, listed = list(argv), []
-    while words:
-        word = words.pop(0)
-        values = []
-        if word == option:
-            while words and not words[0].startswith("-"):
-                values.append(words.pop(0))
-        listed.append(f"{word}={json.dumps(values)}" if values and not values[0].startswith("[") else word)
-        listed += values if values and values[0].startswith("[") else []
-    return listed

@@ -44,7 +44,8 @@ def parse(options: type[T], argv: Sequence[str], *, verb: str, positional: Seque
 
 def plain_words(options: type[object], argv: Sequence[str], *, positional: Sequence[str] = ()) -> list[str]:
     """The words as `--field value`, with lists as JSON and flags as `--flag=true`."""
-    kinds = {"config": "value"} | {name: _kind(hint) for name, hint in get_type_hints(options).items()}
+    kinds: dict[str, Kind] = {name: _kind(hint) for name, hint in get_type_hints(options).items()}
+    kinds["config"] = "value"
     words, plain, places = list(argv), list[str](), list(positional)
     while words:
         word = words.pop(0)

@@ -48,6 +48,10 @@ class TrainOptions:
     cache_mib: int = 1024
     threads: int = 0
 
+    def __post_init__(self) -> None:
+        if self.threads < 0:
+            raise ConfigError("threads must not be negative", got=str(self.threads))
+
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
