@@ -16,8 +16,10 @@ from safetensors.torch import save_file
 from tests.data.tiny_archives import truncate, write_hitsz
 from tests.training.micro import files_of, in_process, micro, train_and_die
 from xreid.cli.main import main
+from xreid.core.errors import XReidError
 from xreid.models.backbone import ClipImageEncoder
 from xreid.models.config import NetworkConfig
+from xreid.training.log import MetricsLog
 from xreid.training.loop import train
 from xreid.training.run_folder import locked
 
@@ -186,9 +188,26 @@ def test_a_full_disk_loses_nothing(largest: int, archive: Path, tmp_path: Path) 
     assert whole == found
 
 
-def test_a_folder_that_cannot_be_written(archive: Path, tmp_path: Path) -> None:
-    from xreid.core.errors import XReidError
+def _log_on_a_full_disk(run: Path, tensorboard: bool) -> None:
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    log = MetricsLog(run, tensorboard=tensorboard)
+    # 40 values take 500 bytes as a line and several times that as events, written by a thread of TensorBoard
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000 if tensorboard else 20, resource.RLIM_INFINITY))
+    try:
+        try:
+            log.write("step", step=1, values={f"v{i}": 1.5 for i in range(40)})
+        finally:
+            log.close()
+    except XReidError:
+        os._exit(7)
 
+
+@pytest.mark.parametrize("tensorboard", [True, False])
+def test_closing_the_log_on_a_full_disk_is_one_message(tensorboard: bool, tmp_path: Path) -> None:
+    assert in_process(_log_on_a_full_disk, tmp_path, tensorboard) == 7
+
+
+def test_a_folder_that_cannot_be_written(archive: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     for out in (tmp_path / "file", tmp_path / "file" / "run"):
         with pytest.raises(XReidError, match=r"is a file|cannot write"), locked(out):

@@ -71,10 +71,17 @@ class MetricsLog:
             raise _cannot_write(self._path, error) from error
 
     def close(self) -> None:
-        """Close both."""
-        self._file.close()
-        if self._board is not None:
-            self._board.close()
+        """Close both.
+
+        Raises:
+            XReidError: The disk is full: both still held something to write.
+        """
+        try:
+            with self._file:
+                if self._board is not None:
+                    self._board.close()
+        except OSError as error:
+            raise _cannot_write(self._path, error) from error
 
 
 def _board(folder: Path, *, step: int) -> Any:
