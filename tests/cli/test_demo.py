@@ -36,3 +36,30 @@ def test_the_demo_runs_from_nothing_to_a_page(tmp_path: Path, capsys: pytest.Cap
     assert (out / "run" / "checkpoint" / "model.safetensors").read_bytes() == weights
     assert main([*words, "--seed", "1"]) == 2
     assert "other options" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("new --preset papyrus", "papyrus"),
+        ("new --size huge", "huge"),
+        ("new --epochs -1", "epochs must not be negative"),
+        ("file --size tiny", "cannot write"),
+        ("damaged --size tiny", r"demo\.json is damaged"),
+    ],
+)
+def test_bad_input_is_one_message_before_anything_is_made(
+    words: str,
+    message: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("mine")
+    Path("damaged").mkdir()
+    Path("damaged/demo.json").write_text("[]")
+    assert main(["demo", *words.split()]) == 2
+    assert re.search(message, capsys.readouterr().err)
+    assert not Path("new").exists()
+    assert Path("file").read_text() == "mine"

@@ -54,5 +54,5 @@ def test_negative_numbers_of_threads_are_one_line_and_exit_code_2(
     monkeypatch.chdir(tmp_path)
     assert main(words.split()) == 2
     assert "must not be negative" in capsys.readouterr().err
-    assert main("embed run data out --workers=-1".split()) == 2
+    assert main(["embed", "run", "data", "out", "--workers=-1"]) == 2
     assert "must not be negative" in capsys.readouterr().err

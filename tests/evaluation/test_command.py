@@ -29,6 +29,9 @@ def test_a_table_for_both_directions(stored: str, capsys: pytest.CaptureFixture[
     assert out.startswith("hitsz-vcm v1 [")
     assert "I2V" in out
     assert "V2I" in out
+    assert "Intervals: 95%, 2,000 draws" in out
+    _, out, _ = run(capsys, stored, "--confidence", "0.995")
+    assert "Intervals: 99.5%, 2,000 draws" in out, "not rounded to 100%"
 
 
 def test_directions_as_plain_words_and_json(stored: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -99,6 +102,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
         ([str(tmp_path / "damaged")], "damaged"),
         ([stored, "--block_mib", "0"], "--block_mib is too small"),
         ([stored, "--confidence", "95"], "bootstrap cannot be drawn"),
+        ([stored, "--resamples", "2000000000000"], "resamples 0 to 100,000"),
         ([stored, "--frames", str(tmp_path / "absent")], "is no folder"),
         ([], "embeddings"),
     ):

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xreid.cli.demo_page import DemoFacts, write_demo_page
 from xreid.cli.options import parse
@@ -35,10 +35,14 @@ class DemoOptions:
     """
 
     out: Path = Path("demo")
-    preset: str = "paper"
+    preset: Literal["paper", "official", "baseline"] = "paper"
     seed: int = 0
-    size: str = "default"
+    size: Literal["default", "tiny"] = "default"
     epochs: int = 0
+
+    def __post_init__(self) -> None:
+        if self.epochs < 0:
+            raise ConfigError("epochs must not be negative", got=str(self.epochs))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -90,6 +94,8 @@ class _Journal:
             "epochs": options.epochs,
         }
         held = read_json(self.path, what="demo") if self.path.exists() else {"options": asked, "seconds": {}}
+        if not isinstance(held, dict) or not held.keys() >= {"options", "seconds"}:
+            raise ConfigError(f"{self.path} is damaged", todo="Delete it, or choose another folder.")
         if held["options"] != asked:
             raise ConfigError(
                 f"{options.out} holds a demo with other options",
@@ -98,7 +104,6 @@ class _Journal:
                 todo="Choose another folder, or delete that one.",
             )
         self.held, self.steps, self.result = held, list[dict[str, Any]](), ""
-        options.out.mkdir(parents=True, exist_ok=True)
 
     @contextmanager
     def step(self, name: str) -> Iterator[None]:

@@ -17,6 +17,8 @@ from xreid.core.errors import ConfigError
 from xreid.core.seeding import numpy_generator
 from xreid.evaluation.metrics import METRICS, Floats
 
+_MOST_RESAMPLES = 100_000  # all draws are held at once: 0.9 GB with the 1,076 people of BUPTCampus
+
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
@@ -48,10 +50,10 @@ class Bootstrap:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.resamples < 0 or not 0 < self.confidence < 1:
+        if not 0 <= self.resamples <= _MOST_RESAMPLES or not 0 < self.confidence < 1:
             raise ConfigError(
                 "bootstrap cannot be drawn",
-                expected="resamples >= 0 and 0 < confidence < 1",
+                expected=f"resamples 0 to {_MOST_RESAMPLES:,} and 0 < confidence < 1",
                 got=f"resamples {self.resamples}, confidence {self.confidence}",
             )
 

@@ -76,7 +76,7 @@ _WARNINGS: tuple[tuple[str, Callable[[EvaluationResult], str]], ...] = (
 def limits(results: Sequence[EvaluationResult]) -> tuple[str, ...]:
     """What such scores never prove."""
     people = sorted({f"{r.num_identities:,}" for r in results})
-    confidence = f"{results[0].bootstrap.confidence:.0%}"
+    confidence = f"{100 * results[0].bootstrap.confidence:g}%"
     return (
         f"The {confidence} intervals come from drawing the {' or '.join(people)} searched identities anew. "
         "They cover who happens to be searched for; not another training seed, other cameras or galleries.",

@@ -44,5 +44,5 @@ def format_table(results: Sequence[EvaluationResult], *, notes: Sequence[str] = 
     head = (
         f"{first.protocol.label}   source {first.origin.source}   checkpoint {first.origin.checkpoint[:12]}"
     )
-    foot = f"Percent. Intervals: {drawn.confidence:.0%}, {drawn.resamples:,} draws of query identities."
+    foot = f"Percent. Intervals: {100 * drawn.confidence:g}%, {drawn.resamples:,} draws of query identities."
     return "\n".join([head, "", *lines, "", foot, *(f"! {note}" for note in notes)])

@@ -198,10 +198,12 @@ def embed_tracklets(
     me = processes or Processes(device=model.device)
     embedder = Embedder(model, table, config=config or EmbedConfig(), workers=workers)
     job = _job_of(embedder)
+    parts_folder = out.parent / f".{out.name}.parts"
     if me.broadcast(_is_done(out, embedder, job) if me.is_first else None):
         note(f"{out} already holds these embeddings")
+        if me.is_first:
+            shutil.rmtree(parts_folder, ignore_errors=True)  # left, if killed right after the set was written
         return EmbeddingSet.load(out)
-    parts_folder = out.parent / f".{out.name}.parts"
     if me.is_first:
         _prepare(parts_folder, job, note=note)
         _note_unseen(embedder, note)
