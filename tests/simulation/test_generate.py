@@ -92,6 +92,16 @@ def test_killed_at_any_moment_it_is_completed_by_the_same_command(tmp_path: Path
     assert digest(out) == digest(whole)
 
 
+def test_its_processes_end_when_it_is_killed(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "xreid.cli.main", "simulate", str(tmp_path / "a"), "--workers", "2"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
+    limit = time.monotonic() + 60
+    while not any((tmp_path / "a").rglob("*.jpg")) and time.monotonic() < limit:
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.communicate(timeout=20)  # returns when the last holder of the pipe is gone
+
+
 def test_another_configuration_in_the_same_folder_is_refused(
     hitsz: Path, hitsz_config: SimulationConfig
 ) -> None:
@@ -112,8 +122,9 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
         simulate(tiny(), tmp_path / "a", workers=-1)
 
 
-def test_a_newer_simulation_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "simulation.json").write_text('{"format": 99, "config": {}}')
+@pytest.mark.parametrize("marker", ['{"format": 99, "config": {}}', '{"format": 2, "config": 7}', "[]"])
+def test_a_newer_simulation_is_refused(tmp_path: Path, marker: str) -> None:
+    (tmp_path / "simulation.json").write_text(marker)
     with pytest.raises(ConfigError, match="another version"):
         simulate(tiny(), tmp_path, workers=1)
 

@@ -8,6 +8,7 @@ import multiprocessing
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -26,7 +27,7 @@ from xreid.simulation.archive import folders, frame_names, write_lists
 from xreid.simulation.config import SimulationConfig
 from xreid.simulation.plan import PlannedWalk, plan_walks
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 PART = ".part-"  # folders that are being written
 NOTE = (
     "SYNTHETIC: every frame of this archive was computed by `xreid simulate`. It shows no real person, "
@@ -116,7 +117,11 @@ def _begin(config: SimulationConfig, out: Path) -> bool:
         write_json(marker, _description(config) | {"complete": False})
         return False
     begun = read_json(marker, what="simulation")
-    if not isinstance(begun, dict) or begun.get("format") != FORMAT_VERSION or "config" not in begun:
+    if (
+        not isinstance(begun, dict)
+        or begun.get("format") != FORMAT_VERSION
+        or not isinstance(begun.get("config"), dict)
+    ):
         raise ConfigError(
             f"{marker} is of another version",
             todo="Choose a new folder, or delete this one and simulate again.",
@@ -167,7 +172,7 @@ def _spread(
     with (
         _one_thread_each(),
         ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_calm
+            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle
         ) as pool,
     ):
         waiting: set[Future[tuple[int, int]]] = {pool.submit(task, person) for person in people}
@@ -201,8 +206,17 @@ def _one_thread_each() -> Iterator[None]:
                 os.environ[name] = value
 
 
-def _calm() -> None:
+def _settle() -> None:
+    """Prepare a process of the pool: one thread, and no life after the main process is killed."""
     cv2.setNumThreads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
 
 
 def _render_person(config: SimulationConfig, out: Path, walks: list[PlannedWalk]) -> tuple[int, int]:
