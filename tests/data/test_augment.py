@@ -138,3 +138,23 @@ def test_grey_clips_have_equal_channels_and_infrared_stays_as_it_is() -> None:
     assert ((grey[:, 0] >= low - 0.51) & (grey[:, 0] <= high + 0.51)).all(), "a mix of the channels"
     infrared = colour[:, :1].expand(-1, 3, -1, -1).contiguous()
     torch.testing.assert_close(augment(infrared, np.random.default_rng(2)), infrared.float())
+
+
+def test_zoom_scales_about_the_middle_and_repeats_the_edge() -> None:
+    config = AugmentConfig(flip=0, pad=0, erase=0, zoom=0.3)
+    clip = torch.zeros(2, 3, 65, 33, dtype=torch.uint8)
+    clip[:, :, 16:49, 8:25] = 255  # half as tall and half as wide as the frame
+    black, white = (clip.numpy().astype(np.float32) / 255).min(), 1.0
+    shares = []
+    for seed in range(40):
+        out = ClipAugment(config, mean=(0, 0, 0), std=(1, 1, 1))(clip, np.random.default_rng(seed))
+        assert torch.equal(out[0], out[1]), "the clip moves as one"
+        torch.testing.assert_close(out, out.flip(-1).flip(-2), atol=0.05, rtol=0)
+        assert out[..., 32, 16].min() == white
+        assert out[..., 0, 0].max() == black
+        shares.append(out[0, 0, :, 16].mean().item())  # the white share of the middle column: its height
+    assert 0.5 * 0.7 - 0.02 <= min(shares) < 0.42
+    assert 0.58 < max(shares) <= 0.5 * 1.3 + 0.02
+    bright = torch.full((1, 3, 64, 32), 200, dtype=torch.uint8)
+    kept = ClipAugment(config, mean=(0, 0, 0), std=(1, 1, 1))(bright, np.random.default_rng(0))
+    torch.testing.assert_close(kept, torch.full_like(kept, 200 / 255))

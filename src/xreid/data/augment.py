@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 import torch
@@ -26,6 +27,8 @@ class AugmentConfig:
     Attributes:
         flip: Probability of a horizontal flip.
         pad: Pixels of black added on each side before a random crop back to size.
+        zoom: Height and width are scaled about the middle by a factor from 1 - zoom to 1 + zoom, the width by
+            one more of half that strength; what lies outside repeats the edge. Not in the paper.
         erase: Probability of erasing one rectangle.
         erase_area_min: Smallest erased share of the frame.
         erase_area_max: Largest erased share of the frame.
@@ -38,6 +41,7 @@ class AugmentConfig:
 
     flip: float = 0.5
     pad: int = 10
+    zoom: float = 0.0
     erase: float = 0.5
     erase_area_min: float = 0.02
     erase_area_max: float = 0.4
@@ -52,14 +56,15 @@ class AugmentConfig:
             and 0 <= self.erase <= 1
             and 0 <= self.grey <= 1
             and self.pad >= 0
+            and 0 <= self.zoom <= 0.6
             and 0 < self.erase_area_min <= self.erase_area_max < 1
             and 0 < self.erase_aspect <= 1
         )
         if not fine:
             raise ConfigError(
                 "an augmentation value is out of range",
-                expected="probabilities in 0..1, pad >= 0, 0 < erase_area_min <= erase_area_max < 1, "
-                "0 < erase_aspect <= 1",
+                expected="probabilities in 0..1, pad >= 0, zoom in 0..0.6, "
+                "0 < erase_area_min <= erase_area_max < 1, 0 < erase_aspect <= 1",
                 got=str(self),
             )
 
@@ -134,6 +139,8 @@ class ClipAugment:
         top, left, bottom, end = self._rectangle(height, width, generator)
         if config.grey and generator.random() < config.grey:
             pixels = _grey(pixels, generator)
+        if config.zoom:
+            pixels = _zoom(pixels, config.zoom, generator)
         if flip < config.flip:
             pixels = pixels[..., ::-1]
         (to_y, from_y), (to_x, from_x) = _overlap(int(down), height), _overlap(int(right), width)
@@ -173,3 +180,18 @@ def _grey(pixels: Pixels, generator: np.random.Generator) -> Pixels:
     weights = generator.dirichlet(np.ones(3)).astype(np.float32)
     mixed = np.tensordot(weights, pixels, axes=(0, 1))
     return np.broadcast_to(np.rint(mixed).astype(np.uint8)[:, None], pixels.shape)
+
+
+def _zoom(pixels: Pixels, strength: float, generator: np.random.Generator) -> Pixels:
+    """uint8 [T, 3, H, W] scaled about the middle, by bilinear interpolation; the edge is repeated outside."""
+    both, width_only = generator.uniform(-1, 1, size=2)
+    tall = 1 + strength * both
+    wide = tall * (1 + strength / 2 * width_only)
+    height, width = pixels.shape[-2:]
+    matrix = np.array([[wide, 0, (width - 1) / 2 * (1 - wide)], [0, tall, (height - 1) / 2 * (1 - tall)]])
+    frames = pixels.transpose(0, 2, 3, 1)
+    scaled = [
+        cv2.warpAffine(np.ascontiguousarray(frame), matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        for frame in frames
+    ]
+    return np.asarray(np.stack(scaled), np.uint8).transpose(0, 3, 1, 2)

@@ -54,6 +54,9 @@ class ClipImageEncoder(nn.Module):
         initialise_as_clip(self.vit)
         if config.stem == "convolutions":
             self.vit.patch_embed = ConvolutionalStem(config.width, patch=config.patch, grid=config.grid)
+        #: A constant class token says nothing about the frame until attention has been learnt, which takes
+        #: random weights hundreds of steps; so there it starts from the mean of the stem's tokens.
+        self.pooled_class_token = config.stem == "convolutions"
         self.vit.patch_embed.requires_grad_(not config.freeze_patch_projection)
 
     def forward(self, frames: Tensor, *, class_offset: Tensor | None = None) -> FrameTokens:
@@ -67,7 +70,11 @@ class ClipImageEncoder(nn.Module):
             Tokens after the final layer norm, and the projected class token.
         """
         vit = self.vit
-        x = vit._pos_embed(vit.patch_embed(frames))
+        patches = vit.patch_embed(frames)
+        x = vit._pos_embed(patches)
+        if self.pooled_class_token:
+            pooled = patches.mean(dim=1)
+            class_offset = pooled if class_offset is None else pooled + class_offset
         if class_offset is not None:
             x = torch.cat([x[:, :1] + class_offset.unsqueeze(1), x[:, 1:]], dim=1)
         x = vit.norm_pre(x)

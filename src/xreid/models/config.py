@@ -22,7 +22,8 @@ class NetworkConfig:
         frame_size: Height and width of a frame in pixels, multiples of the patch.
         patch: Side of a square patch in pixels; also the stride.
         stem: How pixels become tokens: "patch" is CLIP's one convolution; "convolutions" is a stack of small
-            ones, which learns several times faster from random weights and fits no published ones.
+            residual ones whose mean is added to the class token, which learns many times faster from random
+            weights and fits no published ones.
         width: Token width D.
         depth: Transformer blocks of the encoder.
         heads: Attention heads of the encoder.
@@ -179,7 +180,7 @@ class NetworkConfig:
             patch=8,
             stem="convolutions",
             width=128,
-            depth=4,
+            depth=2,
             heads=4,
             projection=64,
             activation="gelu",

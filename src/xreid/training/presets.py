@@ -87,7 +87,7 @@ def tiny(config: TrainConfig) -> TrainConfig:
         network=replace(config.network, camera_embedding=False, **smaller),
         objective=replace(config.objective, cmcl_reduction="mean"),
         batch=BatchConfig(identities=12, clips=2, frames=3, per_epoch=None),
-        augment=replace(config.augment, pad=min(config.augment.pad, 3), grey=0.5),
+        augment=replace(config.augment, pad=min(config.augment.pad, 2), zoom=0.12, erase=0.3, grey=0.5),
         optimiser=OptimiserConfig(
             name="adamw",
             lr=1.5e-3,
