@@ -47,6 +47,18 @@ def test_parquet_of_frames_equals_csv(own_table: Path, tmp_path: Path) -> None:
     assert open_archive(tmp_path).rows == open_archive(own_table).rows
 
 
+def test_identities_of_a_column_with_gaps_are_whole_numbers(tmp_path: Path) -> None:
+    columns = {
+        "tracklet": ["a", "b"],
+        "frame": ["a.jpg", "b.jpg"],
+        "modality": ["visible", "infrared"],
+        "identity": [3.0, None],  # as pandas writes 3 beside a missing value
+        "camera": [2.0, 2.5],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "frames.parquet")
+    assert [(row.identity, row.camera) for row in open_archive(tmp_path)] == [("3", "2"), (None, "2.5")]
+
+
 def test_parquet_of_tracklets_as_ingest_writes_it(own_table: Path, tmp_path: Path) -> None:
     table = open_archive(own_table)
     write_table(table, tmp_path / "tracklets.parquet")

@@ -24,6 +24,7 @@ from xreid.data import open_archive
 from xreid.data.augment import Normalise
 from xreid.data.clips import ClipReader
 from xreid.data.sampling import FrameSampling, sample
+from xreid.evaluation.notes import is_simulated
 from xreid.inference import embed
 from xreid.inference.checkpoint import LoadedModel, load_checkpoint
 from xreid.inference.embed import EmbedConfig, embed_tracklets
@@ -175,6 +176,18 @@ def test_unseen_cameras_are_said_once_and_embedded_without(table: TrackletTable,
     unknown = embed_tracklets(model, replace(table, rows=rows), out=tmp_path / "unknown")
     assert np.array_equal(found.vectors, unknown.vectors)
     assert "D3" not in CAMERAS
+
+
+def test_simulated_archives_are_named_in_the_origin(tmp_path: Path) -> None:
+    model, root = write_model(tmp_path / "model"), write_hitsz(tmp_path / "a", cameras=(1,))
+    filmed = embed_tracklets(model, open_archive(root).subset("query"), out=tmp_path / "filmed")
+    assert filmed.origin.source == "hitsz-vcm"
+    (root / "simulation.json").write_text("{}")
+    drawn = embed_tracklets(model, open_archive(root).subset("query"), out=tmp_path / "drawn")
+    (root / "simulation.json").unlink()
+    assert is_simulated(drawn)
+    assert not is_simulated(filmed)
+    require_same_origin(filmed.origin, drawn.origin)
 
 
 def test_precision_is_part_of_the_origin(table: TrackletTable, tmp_path: Path) -> None:

@@ -262,6 +262,7 @@ def test_two_processes_equal_one(feature: Any) -> None:
         (ObjectiveConfig(), {"num_identities": 1}, "too few"),
         (ObjectiveConfig(), {"use_sii": False, "use_lii": False}, "triplet_features"),
         (ObjectiveConfig(cii_identity_weight=1), {"cii_classifier": False}, "cii_classifier"),
+        (ObjectiveConfig(), {"classifiers": ()}, "identity_weight"),
         (ObjectiveConfig(cmcl_weight=0), {}, "CII would never be trained"),
     ],
 )

@@ -47,6 +47,7 @@ def test_the_command_writes_archive_and_sheet(tmp_path: Path, capsys: pytest.Cap
         ([], "OUT or --contact-sheet"),
         (["x", "--preset"], "needs a name"),
         (["x", "--preset", "huge"], "unknown preset"),
+        (["x", "--contact-sheet", "sheet.gif"], "sheet.gif"),
         (["x", "--cameras", "99"], "cameras"),
         (["x", "--layout", "sysu"], "layout"),
     ],

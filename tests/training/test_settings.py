@@ -144,6 +144,7 @@ def test_spellings() -> None:
         ([*PLACE, "--scale=tiny", "--weights=w.pt"], "Set --network.stem patch"),
         ([*PLACE, "--network.num_identities", "5"], "come from the data"),
         ([*PLACE, "--train.accumulate=4"], "micro-batches"),
+        ([*PLACE, "--train.memory=prompts", "--objective.cpc.enabled=false"], "CPC"),
         ([*PLACE, "--selection.keep=best"], "held-out"),
         ([*PLACE, "--selection.held_out=1.5"], "held_out"),
         ([*PLACE, "--train.memory=prompts"], "cpc.update none"),

@@ -41,6 +41,10 @@ def main(argv: Sequence[str]) -> int:
     options = parse(SimulateOptions, _expand_preset(argv), verb="simulate", positional=("out",))
     if options.out is None and options.contact_sheet is None:
         raise ConfigError("nothing to write", expected="OUT or --contact-sheet FILE")
+    if options.contact_sheet is not None:
+        from xreid.simulation.sheet import require_picture
+
+        require_picture(options.contact_sheet)  # before minutes of drawing
     config = options.configuration()
     if options.out is not None:
         from xreid.simulation.generate import simulate

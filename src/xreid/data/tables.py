@@ -204,6 +204,8 @@ def _path(place: str, text: str) -> str:
 def _text(value: Any) -> str | None:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return None
+    if isinstance(value, float) and value.is_integer():  # a column of numbers with gaps, as pandas writes it
+        return str(int(value))
     return str(value).strip() or None
 
 

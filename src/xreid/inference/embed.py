@@ -25,6 +25,7 @@ from xreid.core.files import atomic_file, read_json, sha256_of_value, write_json
 from xreid.core.tracklets import TrackletTable
 from xreid.data.clips import ClipReader, OnUnreadable
 from xreid.data.loader import ClipBatch, evaluation_clips
+from xreid.data.names import SIMULATION_LICENCE
 from xreid.data.sampling import FrameSampling
 from xreid.inference.background import ahead
 from xreid.inference.checkpoint import LoadedModel
@@ -109,7 +110,7 @@ class Embedder:
         """What the vectors are stamped with."""
         config, preprocessing = self.config, self.model.checkpoint.preprocessing
         return self.model.origin(
-            source=self.table.source,
+            source=f"{self.table.source}{self._simulated()}",
             preprocessing={
                 "frame_size": list(self.model.network.config.frame_size),
                 "mean": list(preprocessing.mean),
@@ -119,6 +120,10 @@ class Embedder:
                 "precision": config.precision,
             },
         )
+
+    def _simulated(self) -> str:
+        """A word that stays with the vectors when the archive's own record is out of reach."""
+        return " (simulated)" if self.table.licence == SIMULATION_LICENCE else ""
 
     def unseen_cameras(self) -> list[str]:
         """Cameras of the table that the model was not trained on: they get no camera embedding."""

@@ -210,6 +210,11 @@ def _require_fit(config: ObjectiveConfig, network: NetworkConfig) -> None:
             "triplet_features names interaction, which the network does not make",
             todo="Drop it, or switch on use_sii or use_lii.",
         )
+    if config.identity_weight and not network.classifiers:
+        raise ConfigError(
+            "identity_weight needs a classifier",
+            todo="Name features in network.classifiers, or set identity_weight to 0.",
+        )
     if config.cii_identity_weight and not (network.cii_classifier and network.use_cii):
         raise ConfigError("cii_identity_weight needs a classifier", todo="Set use_cii and cii_classifier.")
     weights = (config.cmcl_weight, config.cii_identity_weight, config.cii_triplet_weight)

@@ -89,14 +89,19 @@ def _fit(image: Bytes) -> Bytes:
     return np.asarray(small[:, start : start + CELL[0]])
 
 
+def require_picture(path: Path) -> None:
+    """Raise ConfigError unless the file name ends in .jpg or .png."""
+    if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
+        raise ConfigError(f"cannot write a contact sheet as {path.name}", expected="a name in .jpg or .png")
+
+
 def write_contact_sheet(config: SimulationConfig, path: Path) -> None:
     """Draw a contact sheet and write it as .jpg or .png.
 
     Raises:
         ConfigError: The file name ends otherwise.
     """
-    if path.suffix.lower() not in (".jpg", ".jpeg", ".png"):
-        raise ConfigError(f"cannot write a contact sheet as {path.name}", expected="a name in .jpg or .png")
+    require_picture(path)
     options = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 82]
     done, data = cv2.imencode(path.suffix, contact_sheet(config), options)
     if not done:

@@ -209,6 +209,11 @@ class TrainConfig:
                 "network.num_identities and network.cameras come from the data", todo="Leave them out."
             )
         cpc = self.objective.cpc
+        if self.train.memory == "prompts" and not cpc.enabled:
+            raise ConfigError(
+                "train.memory prompts learns sentences for the memories of CPC, which is off",
+                todo="Drop it, or set --objective.cpc.enabled true.",
+            )
         if self.train.memory == "prompts" and (cpc.feature, cpc.update) != ("tap_v", "none"):
             raise ConfigError(
                 "memories made from sentences are held against TAP v and updated by nothing",
