@@ -140,6 +140,19 @@ def test_grey_clips_have_equal_channels_and_infrared_stays_as_it_is() -> None:
     torch.testing.assert_close(augment(infrared, np.random.default_rng(2)), infrared.float())
 
 
+def test_mixed_clips_have_other_hues_and_infrared_stays_as_it_is() -> None:
+    clip = torch.randint(0, 256, (2, 3, 8, 6), dtype=torch.uint8, generator=torch.Generator().manual_seed(1))
+    augment = ClipAugment(AugmentConfig(flip=0, pad=0, erase=0, mix=1), mean=(0, 0, 0), std=(1, 1, 1))
+    mixed = augment(clip, np.random.default_rng(0)) * 255
+    colours = clip.float().movedim(1, 0).flatten(1)
+    solution = torch.linalg.lstsq(colours.T, mixed.movedim(1, 0).flatten(1).T).solution.T
+    torch.testing.assert_close(solution.sum(dim=1), torch.ones(3), atol=0.02, rtol=0)
+    assert (solution > -0.02).all(), "each channel is a blend of the three"
+    assert (solution[0] - solution[1]).abs().max() > 0.1, "and not the same one"
+    infrared = clip[:, :1].expand(-1, 3, -1, -1).contiguous()
+    torch.testing.assert_close(augment(infrared, np.random.default_rng(2)), infrared / 255)
+
+
 def test_zoom_scales_about_the_middle_and_repeats_the_edge() -> None:
     config = AugmentConfig(flip=0, pad=0, erase=0, zoom=0.3)
     clip = torch.zeros(2, 3, 65, 33, dtype=torch.uint8)

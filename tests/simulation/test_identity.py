@@ -27,11 +27,23 @@ def test_prints_show_in_infrared_as_often_as_the_dyes_say() -> None:
     rng = np.random.default_rng(1)
     base = cloth_material(rng)
     for chance in (0.0, 0.5, 1.0):
-        prints = [contrasting(rng, base, Dyes(shown=chance, kept=0.9)) for _ in range(500)]
+        prints = [contrasting(rng, base, Dyes(shown=chance, kept=0.9, spread=1.0, plain=1.0)) for _ in range(500)]
         shown = np.mean([abs(p.nir - base.nir) > 0.1 for p in prints])
         assert abs(shown - chance) < 0.08
         own = np.dot(base.colour, LUMINANCE)
         assert all(abs(np.dot(p.colour, LUMINANCE) - own) > 0.15 for p in prints)  # seen in the visible
+
+
+def test_easy_clothes_differ_in_structure_and_hardly_in_brightness() -> None:
+    def drawn(difficulty: float) -> tuple[float, float]:
+        people = [draw_person(0, f"train-{i}", difficulty=difficulty) for i in range(150)]
+        garments = [g for p in people for g in (p.outfit.upper, p.outfit.lower)]
+        plain = np.mean([g.pattern.kind == "plain" for g in garments])
+        return float(plain), float(np.std([g.base.nir for g in garments]))
+
+    (plain, spread), (plain_usual, spread_usual) = drawn(0.0), drawn(0.3)
+    assert plain < 0.5 * plain_usual
+    assert spread < 0.75 * spread_usual
 
 
 def test_skin_is_bright_in_infrared_whatever_its_tone() -> None:

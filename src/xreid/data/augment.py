@@ -36,6 +36,8 @@ class AugmentConfig:
         erase_fill: "mean" (zero after normalisation) or "noise" (standard normal after normalisation).
         grey: Probability of turning a clip grey, by channel weights drawn for it; infrared clips stay as they
             are. Not in the paper; M3-ReID does it with 0.5, against the gap between the modalities.
+        mix: Probability that each channel of a clip that did not turn grey becomes a random blend of the
+            three: other hues, the same structure; infrared clips stay as they are. Not in the paper.
         per_frame: Draw anew for each frame instead of once a clip (what MITML does; jitters in time).
     """
 
@@ -48,6 +50,7 @@ class AugmentConfig:
     erase_aspect: float = 0.3
     erase_fill: Literal["mean", "noise"] = "mean"
     grey: float = 0.0
+    mix: float = 0.0
     per_frame: bool = False
 
     def __post_init__(self) -> None:
@@ -55,6 +58,7 @@ class AugmentConfig:
             0 <= self.flip <= 1
             and 0 <= self.erase <= 1
             and 0 <= self.grey <= 1
+            and 0 <= self.mix <= 1
             and self.pad >= 0
             and 0 <= self.zoom <= 0.6
             and 0 < self.erase_area_min <= self.erase_area_max < 1
@@ -138,7 +142,9 @@ class ClipAugment:
         down, right = generator.integers(-config.pad, config.pad + 1, size=2)
         top, left, bottom, end = self._rectangle(height, width, generator)
         if config.grey and generator.random() < config.grey:
-            pixels = _grey(pixels, generator)
+            pixels = _blend(pixels, generator.dirichlet(np.ones(3), size=1))
+        elif config.mix and generator.random() < config.mix:
+            pixels = _blend(pixels, generator.dirichlet(np.full(3, 0.5), size=3))
         if config.zoom:
             pixels = _zoom(pixels, config.zoom, generator)
         if flip < config.flip:
@@ -175,11 +181,10 @@ def _overlap(shift: int, length: int) -> tuple[slice, slice]:
     return slice(max(shift, 0), length + min(shift, 0)), slice(max(-shift, 0), length - max(shift, 0))
 
 
-def _grey(pixels: Pixels, generator: np.random.Generator) -> Pixels:
-    """uint8 [T, 3, H, W] with three equal channels, a random convex mix of the given ones."""
-    weights = generator.dirichlet(np.ones(3)).astype(np.float32)
-    mixed = np.tensordot(weights, pixels, axes=(0, 1))
-    return np.broadcast_to(np.rint(mixed).astype(np.uint8)[:, None], pixels.shape)
+def _blend(pixels: Pixels, weights: npt.NDArray[np.float64]) -> Pixels:
+    """uint8 [T, 3, H, W]: channel i is blended from all with weights[i]; one row serves all channels."""
+    mixed = np.tensordot(weights.astype(np.float32), pixels, axes=(1, 1)).swapaxes(0, 1)
+    return np.broadcast_to(np.rint(mixed).astype(np.uint8), pixels.shape)
 
 
 def _zoom(pixels: Pixels, strength: float, generator: np.random.Generator) -> Pixels:

@@ -34,16 +34,16 @@ class SimulationConfig:
 
     layout: Layout = "hitsz-vcm"
     seed: int = 0
-    train_identities: int = 200
+    train_identities: int = 400
     test_identities: int = 50
     auxiliary_identities: int = 0
     cameras: int = 6
     cameras_per_identity: int = 2
     shortest_walk: int = 12
-    longest_walk: int = 28
-    difficulty: float = 0.3
-    nuisance: float = 0.5
-    frame_height: int = 256
+    longest_walk: int = 14
+    difficulty: float = 0.1
+    nuisance: float = 0.2
+    frame_height: int = 128
     jpeg_quality: int = 92
 
     def __post_init__(self) -> None:
@@ -78,8 +78,13 @@ class SimulationConfig:
 
 
 def default() -> SimulationConfig:
-    """The demo's archive: 200 + 50 people, about 20,000 frames."""
+    """The demo's archive: 400 + 50 people, about 23,000 frames."""
     return SimulationConfig()
+
+
+def large() -> SimulationConfig:
+    """More training people, the same test people: for training longer than some minutes."""
+    return SimulationConfig(train_identities=1500)
 
 
 def small() -> SimulationConfig:
@@ -115,7 +120,7 @@ def uniform() -> SimulationConfig:
     return SimulationConfig(difficulty=1.0, nuisance=1.0)
 
 
-PRESETS = {f.__name__: f for f in (default, small, tiny, clean, hard, uniform)}
+PRESETS = {f.__name__: f for f in (default, large, small, tiny, clean, hard, uniform)}
 
 
 def preset_options(name: str) -> list[str]:

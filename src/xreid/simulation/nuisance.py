@@ -67,15 +67,16 @@ class Occluder:
 def draw_nuisance(rng: np.random.Generator, *, frames: int, strength: float, quality: int) -> Nuisance:
     """Nuisances for a walk of `frames` frames."""
     s = strength
-    bias = s * rng.uniform(-0.08, 0.08, 2)
+    loose = np.sqrt(s)  # boxes are never tight for long, even where little else goes wrong
+    bias = loose * rng.uniform(-0.13, 0.13, 2)
     shake = s * rng.normal(0, 0.012, (frames, 2))
-    scale = 1 + s * (rng.uniform(-0.1, 0.3) + rng.normal(0, 0.015, frames))
+    scale = 1 + loose * rng.uniform(-0.15, 0.45) + s * rng.normal(0, 0.015, frames)
     away = rng.choice([-1, 1]) * rng.uniform(0.4, 0.75)
     bystander = (float(away), float(rng.uniform(-0.9, 1.2))) if rng.random() < 0.5 * s else None
     return Nuisance(
         strength=s,
         shift=(bias + shake).astype(np.float32),
-        scale=np.clip(scale, 0.85, 1.35).astype(np.float32),
+        scale=np.clip(scale, 0.82, 1.45).astype(np.float32),
         aspect=float(rng.uniform(0.43 - 0.04 * s, 0.46 + 0.14 * s)),
         bystander=bystander,
         drift=(float(rng.normal(0, 0.03)), float(rng.normal(0, 0.03))),

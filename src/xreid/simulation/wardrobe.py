@@ -165,14 +165,15 @@ class Outfit:
     scarf: Material | None
 
 
-def cloth_material(rng: np.random.Generator) -> Material:
+def cloth_material(rng: np.random.Generator, spread: float = 1.0) -> Material:
     """Cloth of a random colour and, independently, a random near-infrared reflectance.
 
     Most cloth is middling in both: undyed fibre is bright in near infrared and few dyes absorb there.
+    `spread` scales how far from it cloth may be.
     """
-    common, dark, bright = rng.normal(0.44, 0.05), rng.uniform(0.12, 0.22), rng.uniform(0.62, 0.78)
-    nir = float(rng.choice([common, dark, bright], p=[0.9, 0.05, 0.05]))
-    return _coloured(rng, float(np.clip(rng.normal(0.38, 0.06), 0.2, 0.6)), nir)
+    common, dark, bright = rng.normal(0.44, 0.05 * spread), rng.uniform(0.12, 0.22), rng.uniform(0.62, 0.78)
+    nir = float(rng.choice([common, dark, bright], p=[1 - 0.1 * spread, 0.05 * spread, 0.05 * spread]))
+    return _coloured(rng, float(np.clip(rng.normal(0.38, 0.06 * spread), 0.2, 0.6)), nir)
 
 
 def _coloured(rng: np.random.Generator, luminance: float, nir: float) -> Material:
@@ -197,10 +198,14 @@ class Dyes:
         shown: Chance that a second material stands out in near infrared at all.
         kept: Chance that what is lighter in the visible is lighter in near infrared too (white pigment and
             carbon black are light and dark in both; other dyes are a matter of chance).
+        spread: How far plain cloth differs in brightness: what one spectrum tells and the other does not.
+        plain: Factor on the share of garments without a pattern.
     """
 
     shown: float
     kept: float
+    spread: float
+    plain: float
 
 
 def contrasting(rng: np.random.Generator, base: Material, dyes: Dyes) -> Material:
@@ -242,7 +247,12 @@ def draw_outfit(rng: np.random.Generator, common: np.random.Generator, *, diffic
     """An outfit; the higher the difficulty, the more of it is the uniform drawn from `common`."""
     uniformity = max(0.0, (difficulty - 0.3) / 0.7)
     easy = max(0.0, 1 - difficulty / 0.3)
-    dyes = Dyes(shown=0.94 + 0.06 * easy - 0.6 * uniformity, kept=0.9 + 0.1 * easy - 0.4 * uniformity)
+    dyes = Dyes(
+        shown=0.94 + 0.06 * easy - 0.6 * uniformity,
+        kept=0.9 + 0.1 * easy - 0.4 * uniformity,
+        spread=1 - 0.7 * easy,
+        plain=1 - 0.7 * easy,
+    )
     draw = _Draw(rng, common, uniformity)
     upper = _draw_upper(draw, dyes=dyes)
     lower = _draw_lower(draw, dyes=dyes)
@@ -261,11 +271,11 @@ def draw_outfit(rng: np.random.Generator, common: np.random.Generator, *, diffic
         bag_size=draw(lambda g: float(g.uniform(0.75, 1.25))),
         bag_side=draw(lambda g: int(g.choice([-1, 1]))),
         shoe=draw(lambda g: contrasting(g, lower.base, dyes)),
-        sole=draw(cloth_material),
+        sole=draw(lambda g: cloth_material(g, dyes.spread)),
         boot=draw(lambda g: float(g.choice([0.0, g.uniform(0.35, 0.9)], p=[0.8, 0.2]))),
-        sock=draw(cloth_material),
+        sock=draw(lambda g: cloth_material(g, dyes.spread)),
         sock_height=draw(lambda g: float(g.choice([0.06, g.uniform(0.4, 0.85)], p=[0.6, 0.4]))),
-        scarf=draw(lambda g: cloth_material(g) if g.random() < 0.1 else None),
+        scarf=draw(lambda g: cloth_material(g, dyes.spread) if g.random() < 0.1 else None),
     )
 
 
@@ -282,9 +292,13 @@ class _Draw:
         return worn if self.own.random() < self.uniformity else value
 
 
-def _pattern(rng: np.random.Generator, kinds: tuple[str, ...], shares: tuple[float, ...]) -> Pattern:
+def _pattern(
+    rng: np.random.Generator, kinds: tuple[str, ...], shares: tuple[float, ...], dyes: Dyes
+) -> Pattern:
+    weights = np.array(shares)
+    weights[kinds.index("plain")] *= dyes.plain
     return Pattern(
-        kind=str(rng.choice(kinds, p=shares)),
+        kind=str(rng.choice(kinds, p=weights / weights.sum())),
         count=int(rng.integers(2, 6)),
         place=float(rng.random()),
         size=float(rng.random()),
@@ -296,7 +310,7 @@ def _pattern(rng: np.random.Generator, kinds: tuple[str, ...], shares: tuple[flo
 def _draw_upper(draw: _Draw, *, dyes: Dyes) -> Garment:
     def make(rng: np.random.Generator) -> Garment:
         kind = str(rng.choice(UPPER_KINDS, p=UPPER_KIND_SHARES))
-        base = cloth_material(rng)
+        base = cloth_material(rng, dyes.spread)
         second = contrasting(rng, base, dyes)
         sleeve = {"tee": rng.uniform(0.18, 0.42), "vest": 0.0}.get(kind, rng.uniform(0.9, 1.0))
         if kind == "shirt" and rng.random() < 0.5:
@@ -307,7 +321,7 @@ def _draw_upper(draw: _Draw, *, dyes: Dyes) -> Garment:
             kind=kind,
             base=base,
             second=second,
-            pattern=_pattern(rng, UPPER_PATTERNS, UPPER_SHARES),
+            pattern=_pattern(rng, UPPER_PATTERNS, UPPER_SHARES, dyes),
             fit=float(
                 {"tee": 1.05, "vest": 1.02, "jacket": 1.16, "coat": 1.18}.get(kind, 1.1)
                 * rng.uniform(0.97, 1.1)
@@ -328,7 +342,7 @@ def _draw_upper(draw: _Draw, *, dyes: Dyes) -> Garment:
 def _draw_lower(draw: _Draw, *, dyes: Dyes) -> Garment:
     def make(rng: np.random.Generator) -> Garment:
         kind = str(rng.choice(LOWER_KINDS, p=LOWER_KIND_SHARES))
-        base = cloth_material(rng)
+        base = cloth_material(rng, dyes.spread)
         length = {"shorts": rng.uniform(0.3, 0.56), "skirt": rng.uniform(0.3, 0.88)}.get(kind, 0.985)
         if kind == "slim" and rng.random() < 0.3:
             length = rng.uniform(0.75, 0.9)
@@ -337,7 +351,7 @@ def _draw_lower(draw: _Draw, *, dyes: Dyes) -> Garment:
             kind=kind,
             base=base,
             second=contrasting(rng, base, dyes),
-            pattern=_pattern(rng, LOWER_PATTERNS, LOWER_SHARES),
+            pattern=_pattern(rng, LOWER_PATTERNS, LOWER_SHARES, dyes),
             fit=float(fit * rng.uniform(0.96, 1.1)),
             length=float(length),
             inner=base,

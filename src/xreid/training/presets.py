@@ -86,8 +86,10 @@ def tiny(config: TrainConfig) -> TrainConfig:
         scale="tiny",
         network=replace(config.network, camera_embedding=False, **smaller),
         objective=replace(config.objective, cmcl_reduction="mean"),
-        batch=BatchConfig(identities=12, clips=2, frames=3, per_epoch=None),
-        augment=replace(config.augment, pad=min(config.augment.pad, 2), zoom=0.12, erase=0.3, grey=0.5),
+        batch=BatchConfig(identities=36, clips=1, frames=2, per_epoch=None),
+        augment=replace(
+            config.augment, pad=min(config.augment.pad, 2), zoom=0.12, erase=0.3, grey=0.5, mix=1.0
+        ),
         optimiser=OptimiserConfig(
             name="adamw",
             lr=1.5e-3,
