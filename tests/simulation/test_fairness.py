@@ -9,9 +9,16 @@ import pytest
 from xreid.core.errors import DataError, ProtocolError
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.data import open_archive
+from xreid.evaluation.directions import Direction
+from xreid.evaluation.evaluator import evaluate
+from xreid.evaluation.protocols import HITSZ_VCM
+from xreid.inference.checkpoint import load_checkpoint
+from xreid.inference.embed import EmbedConfig, embed_tracklets
 from xreid.simulation.config import SimulationConfig
 from xreid.simulation.fairness import MATCHERS, baseline_rank1, rank1, tracklet_features
 from xreid.simulation.generate import simulate
+from xreid.training.loop import train
+from xreid.training.presets import preset_named
 
 VIS, IR = Modality.VISIBLE, Modality.INFRARED
 NAMED = ("mean colour", "colour histogram", "HOG")  # those the issue names
@@ -107,3 +114,22 @@ def test_hand_crafted_matchers_stay_under_15_percent_at_the_default_size(tmp_pat
     scores = baseline_rank1(table)
     for name in NAMED:
         assert scores[name] < 0.15, scores
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_a_model_of_minutes_beats_matching_without_learning_three_times(tmp_path: Path) -> None:
+    simulate(SimulationConfig(), tmp_path / "a")
+    train(preset_named("paper", scale="tiny"), data=tmp_path / "a", out=tmp_path / "run")
+    table = open_archive(tmp_path / "a").subset("query", "gallery")
+    embedded = embed_tracklets(
+        load_checkpoint(tmp_path / "run" / "checkpoint"),
+        table,
+        out=tmp_path / "embeddings",
+        config=EmbedConfig(sampling="dense"),
+    )
+    across, within = (
+        evaluate(embedded, HITSZ_VCM, direction=Direction.parse(name)).rank1 for name in ("I2V", "vis->vis")
+    )
+    assert across >= 3 * max(baseline_rank1(table).values())
+    assert within > across

@@ -27,7 +27,9 @@ def test_prints_show_in_infrared_as_often_as_the_dyes_say() -> None:
     rng = np.random.default_rng(1)
     base = cloth_material(rng)
     for chance in (0.0, 0.5, 1.0):
-        prints = [contrasting(rng, base, Dyes(shown=chance, kept=0.9, spread=1.0, plain=1.0)) for _ in range(500)]
+        prints = [
+            contrasting(rng, base, Dyes(shown=chance, kept=0.9, spread=1.0, plain=1.0)) for _ in range(500)
+        ]
         shown = np.mean([abs(p.nir - base.nir) > 0.1 for p in prints])
         assert abs(shown - chance) < 0.08
         own = np.dot(base.colour, LUMINANCE)

@@ -79,9 +79,10 @@ def test_the_tiny_scale_changes_sizes_and_keeps_the_method(preset: str) -> None:
     }
     for field in fields(NetworkConfig):
         expected = NetworkConfig.tiny() if field.name in sizes else full.network
-        if field.name != "camera_embedding":
+        if field.name not in ("camera_embedding", "lii_stride"):
             assert getattr(tiny.network, field.name) == getattr(expected, field.name)
     assert not tiny.network.camera_embedding, "a fresh class token would carry little but its camera"
+    assert tiny.network.lii_stride < tiny.batch.frames, "else the query would attend to its own frame"
     assert replace(tiny.objective, cmcl_reduction=full.objective.cmcl_reduction) == full.objective
     assert tiny.network.weights is None
 

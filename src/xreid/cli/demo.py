@@ -150,7 +150,7 @@ def _embed(options: DemoOptions) -> tuple[EmbeddingSet, str]:
     from xreid.core.embeddings import EmbeddingSet
 
     folder = options.out / "embeddings"
-    _verb("embed", options.out / "run", options.out / "archive", folder)
+    _verb("embed", options.out / "run", options.out / "archive", folder, "--sampling", "dense")
     embeddings = EmbeddingSet.load(folder)
     return embeddings, f"{len(embeddings)} tracklets x {embeddings.vectors.shape[1]} values"
 

@@ -41,9 +41,12 @@ _BLOCKS = (
 def contact_sheet(config: SimulationConfig, *, people: int = 8, cameras: int = 2, frames: int = 3) -> Bytes:
     """Draw a contact sheet: a row per person, `cameras` visible and as many infrared walks, `frames` each.
 
+    Where the configuration's frames are lower than a cell, they are drawn as high as one, not enlarged.
+
     Returns:
         uint8 [H, W, 3], blue, green, red.
     """
+    config = replace(config, frame_height=max(config.frame_height, CELL[1]))
     walks = plan_walks(replace(config, cameras_per_identity=max(config.cameras_per_identity, cameras)))
     names = list(dict.fromkeys(walk.identity for walk in walks))[:people]
     group = frames * CELL[0] + (frames - 1) * GAP

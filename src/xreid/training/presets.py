@@ -69,11 +69,12 @@ def tiny(config: TrainConfig) -> TrainConfig:
     """Every part at a size that trains from random weights on two CPU cores.
 
     The schedule is another one: fine-tuning rates (5e-6) and the multipliers of freshly added parts make no
-    sense where everything is fresh. Three more things differ, for all presets alike, because nothing is
-    pre-trained (measured, docs/log.md): CMCL is averaged over channels, since its sum is ten times all
-    other losses together; visible clips turn grey at times; and there is no camera embedding, behind
-    which a fresh class token hides the picture for hundreds of steps. bf16 gives 1.5 times the steps on CPUs
-    that have it in hardware.
+    sense where everything is fresh. More differs, for all presets alike, because nothing is pre-trained
+    (measured, docs/log.md): CMCL is averaged over channels, since its sum is ten times all other losses
+    together; visible clips turn grey or change hue, and clips are zoomed; batches hold many people of one
+    short clip a modality, so that LII looks one frame away and not two; and there is no camera embedding,
+    behind which a fresh class token hides the picture for hundreds of steps. bf16 gives 1.5 times the steps
+    on CPUs that have it in hardware.
     """
     size, usual = NetworkConfig.tiny(), NetworkConfig()
     smaller = {
@@ -84,7 +85,7 @@ def tiny(config: TrainConfig) -> TrainConfig:
     return replace(
         config,
         scale="tiny",
-        network=replace(config.network, camera_embedding=False, **smaller),
+        network=replace(config.network, camera_embedding=False, lii_stride=1, **smaller),
         objective=replace(config.objective, cmcl_reduction="mean"),
         batch=BatchConfig(identities=36, clips=1, frames=2, per_epoch=None),
         augment=replace(
@@ -104,7 +105,7 @@ def tiny(config: TrainConfig) -> TrainConfig:
             decay="cosine",
             clip_norm=5.0,
         ),
-        train=replace(config.train, epochs=60, precision="bf16"),
+        train=replace(config.train, epochs=50, precision="bf16"),
     )
 
 
