@@ -51,7 +51,10 @@ def encode(network: XReID, clip: Tensor, camera: Tensor | None) -> tuple[Tensor,
         offset = network.camera_embedding(camera[None])[0]
     rows = []
     for frame in clip:
-        x = vit._pos_embed(vit.patch_embed(frame[None]))
+        patches = vit.patch_embed(frame[None])
+        x = vit._pos_embed(patches)
+        if network.encoder.pooled_class_token:
+            x = torch.cat([x[:, :1] + patches.mean(dim=1), x[:, 1:]], dim=1)
         if offset is not None:
             x = torch.cat([x[:, :1] + offset, x[:, 1:]], dim=1)
         x = vit.norm_pre(x)
