@@ -154,20 +154,29 @@ def test_mixed_clips_have_other_hues_and_infrared_stays_as_it_is() -> None:
 
 
 def test_zoom_scales_about_the_middle_and_repeats_the_edge() -> None:
-    config = AugmentConfig(flip=0, pad=0, erase=0, zoom=0.3)
+    augment = ClipAugment(AugmentConfig(flip=0, pad=0, erase=0, zoom=0.3), mean=(0, 0, 0), std=(1, 1, 1))
     clip = torch.zeros(2, 3, 65, 33, dtype=torch.uint8)
     clip[:, :, 16:49, 8:25] = 255  # half as tall and half as wide as the frame
-    black, white = (clip.numpy().astype(np.float32) / 255).min(), 1.0
-    shares = []
-    for seed in range(40):
-        out = ClipAugment(config, mean=(0, 0, 0), std=(1, 1, 1))(clip, np.random.default_rng(seed))
+    bright = torch.full((1, 3, 64, 32), 200, dtype=torch.uint8)
+    heights, widths = [], []
+    for seed in range(60):
+        out = augment(clip, _rng(seed))
         assert torch.equal(out[0], out[1]), "the clip moves as one"
         torch.testing.assert_close(out, out.flip(-1).flip(-2), atol=0.05, rtol=0)
-        assert out[..., 32, 16].min() == white
-        assert out[..., 0, 0].max() == black
-        shares.append(out[0, 0, :, 16].mean().item())  # the white share of the middle column: its height
-    assert 0.5 * 0.7 - 0.02 <= min(shares) < 0.42
-    assert 0.58 < max(shares) <= 0.5 * 1.3 + 0.02
-    bright = torch.full((1, 3, 64, 32), 200, dtype=torch.uint8)
-    kept = ClipAugment(config, mean=(0, 0, 0), std=(1, 1, 1))(bright, np.random.default_rng(0))
-    torch.testing.assert_close(kept, torch.full_like(kept, 200 / 255))
+        heights.append(out[0, 0, :, 16].mean().item())  # the white share of the middle column
+        widths.append(out[0, 0, 32].mean().item())
+        torch.testing.assert_close(augment(bright, _rng(seed)), bright / 255)
+    assert 0.5 * 0.7 - 0.02 <= min(heights) < 0.4
+    assert 0.6 < max(heights) <= 0.5 * 1.3 + 0.02
+    ratios = np.array(widths) / np.array(heights)
+    assert 0.85 - 0.05 <= ratios.min() < 0.93
+    assert 1.07 < ratios.max() <= 1.15 + 0.05
+
+
+def test_per_frame_draws_every_frame_anew() -> None:
+    clip = torch.randint(0, 256, (1, 3, 16, 8), dtype=torch.uint8).expand(3, -1, -1, -1).contiguous()
+    for change in ({"zoom": 0.3}, {"mix": 1.0}):
+        for per_frame in (False, True):
+            config = AugmentConfig(flip=0, pad=0, erase=0, per_frame=per_frame, **change)  # type: ignore[arg-type]
+            out = ClipAugment(config)(clip, _rng(4))
+            assert torch.equal(out[0], out[1]) is not per_frame

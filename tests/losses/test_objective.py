@@ -263,6 +263,12 @@ def test_two_processes_equal_one(feature: Any) -> None:
         (ObjectiveConfig(), {"use_sii": False, "use_lii": False}, "triplet_features"),
         (ObjectiveConfig(cii_identity_weight=1), {"cii_classifier": False}, "cii_classifier"),
         (ObjectiveConfig(), {"classifiers": ()}, "identity_weight"),
+        (ObjectiveConfig(identity_weight=0, frame_identity_weight=1), {"classifiers": ()}, "classifier"),
+        (
+            ObjectiveConfig(triplet_features=("proj",)),
+            {"classifiers": ("interaction",), "use_sii": False, "use_lii": False},
+            "network makes; got interaction",
+        ),
         (ObjectiveConfig(cmcl_weight=0), {}, "CII would never be trained"),
     ],
 )

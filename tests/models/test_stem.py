@@ -19,7 +19,8 @@ def test_tokens_come_row_by_row_as_in_timm() -> None:
     stem = ConvolutionalStem(16, patch=8, grid=(8, 4)).eval()
     frame = torch.zeros(1, 3, 64, 32)
     changed = frame.clone()
-    changed[..., 8 * 5 - 3 : 8 * 5 + 4, 8 * 2 - 3 : 8 * 2 + 4] = 1  # about the centre of row 5, column 2
+    # where the receptive field of row 5, column 2 has its middle
+    changed[..., 8 * 5 - 3 : 8 * 5 + 4, 8 * 2 - 3 : 8 * 2 + 4] = 1
     for name, module in list(stem.named_modules()):
         if isinstance(module, torch.nn.GroupNorm):  # it would spread the change over the whole frame
             stem.get_submodule(name.rpartition(".")[0])[1] = torch.nn.Identity()

@@ -13,7 +13,7 @@ from xreid.evaluation.directions import Direction
 from xreid.evaluation.evaluator import evaluate
 from xreid.evaluation.protocols import HITSZ_VCM
 from xreid.inference.checkpoint import load_checkpoint
-from xreid.inference.embed import EmbedConfig, embed_tracklets
+from xreid.inference.embed import embed_tracklets
 from xreid.simulation.config import SimulationConfig
 from xreid.simulation.fairness import MATCHERS, baseline_rank1, rank1, tracklet_features
 from xreid.simulation.generate import simulate
@@ -126,7 +126,6 @@ def test_a_model_of_minutes_beats_matching_without_learning_three_times(tmp_path
         load_checkpoint(tmp_path / "run" / "checkpoint"),
         table,
         out=tmp_path / "embeddings",
-        config=EmbedConfig(sampling="dense"),
     )
     across, within = (
         evaluate(embedded, HITSZ_VCM, direction=Direction.parse(name)).rank1 for name in ("I2V", "vis->vis")

@@ -16,7 +16,7 @@ import pytest
 from xreid.core.errors import ConfigError, XReidError
 from xreid.simulation import generate
 from xreid.simulation.config import SimulationConfig, tiny
-from xreid.simulation.generate import simulate
+from xreid.simulation.generate import FORMAT_VERSION, simulate
 
 
 def digest(root: Path) -> dict[str, str]:
@@ -98,6 +98,7 @@ def test_its_processes_end_when_it_is_killed(tmp_path: Path) -> None:
     limit = time.monotonic() + 60
     while not any((tmp_path / "a").rglob("*.jpg")) and time.monotonic() < limit:
         time.sleep(0.02)
+    assert any((tmp_path / "a").rglob("*.jpg")), "killed in the middle"
     os.kill(process.pid, signal.SIGKILL)
     process.communicate(timeout=20)  # returns when the last holder of the pipe is gone
 
@@ -122,7 +123,9 @@ def test_a_folder_with_other_things_is_left_alone(tmp_path: Path) -> None:
         simulate(tiny(), tmp_path / "a", workers=-1)
 
 
-@pytest.mark.parametrize("marker", ['{"format": 99, "config": {}}', '{"format": 2, "config": 7}', "[]"])
+@pytest.mark.parametrize(
+    "marker", ['{"format": 99, "config": {}}', f'{{"format": {FORMAT_VERSION}, "config": 7}}', "[]"]
+)
 def test_a_newer_simulation_is_refused(tmp_path: Path, marker: str) -> None:
     (tmp_path / "simulation.json").write_text(marker)
     with pytest.raises(ConfigError, match="another version"):

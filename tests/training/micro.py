@@ -30,6 +30,7 @@ NETWORK = NetworkConfig(
     heads=2,
     projection=8,
     interaction_heads=2,
+    lii_stride=1,
     weights=None,
     freeze_patch_projection=False,
 )

@@ -149,6 +149,8 @@ def test_spellings() -> None:
         ([*PLACE, "--selection.keep=best"], "held-out"),
         ([*PLACE, "--selection.held_out=1.5"], "held_out"),
         ([*PLACE, "--train.memory=prompts"], "cpc.update none"),
+        ([*PLACE, "--scale=tiny", "--network.lii_stride=2"], "lii_stride.*less than the 2 frames"),
+        ([*PLACE, "--batch.frames=1"], "sii_stride.*less than the 1 frames"),
         ([*PLACE, "--preset"], "preset"),
         (["--data", "archive"], "out"),
     ],

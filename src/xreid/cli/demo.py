@@ -150,7 +150,7 @@ def _embed(options: DemoOptions) -> tuple[EmbeddingSet, str]:
     from xreid.core.embeddings import EmbeddingSet
 
     folder = options.out / "embeddings"
-    _verb("embed", options.out / "run", options.out / "archive", folder, "--sampling", "dense")
+    _verb("embed", options.out / "run", options.out / "archive", folder)
     embeddings = EmbeddingSet.load(folder)
     return embeddings, f"{len(embeddings)} tracklets x {embeddings.vectors.shape[1]} values"
 
@@ -170,7 +170,7 @@ def _evaluate(out: Path, embeddings: EmbeddingSet) -> tuple[tuple[EvaluationResu
 def _match_without_learning(table: TrackletTable) -> tuple[dict[str, float], str]:
     from xreid.simulation.fairness import baseline_rank1
 
-    scores = baseline_rank1(table, every=3)
+    scores = baseline_rank1(table)
     best = max(scores, key=lambda name: scores[name])
     return scores, f"best: {best}, Rank-1 {100 * scores[best]:.1f}%"
 

@@ -18,7 +18,7 @@ from xreid.simulation.config import SimulationConfig, preset_options
 class SimulateOptions(SimulationConfig):
     """Write a simulated archive in the tree of HITSZ-VCM or BUPTCampus. Everything in it is synthetic.
 
-    `--preset default|small|tiny|clean|hard|uniform` sets several options at once; others override it.
+    `--preset default|large|small|tiny|clean|hard|uniform` sets several options at once; others override it.
 
     Attributes:
         out: Folder to write; a run that was killed is completed by the same command.

@@ -1,4 +1,4 @@
-"""Training augmentation of whole clips: flip, pad-and-crop, random erasing (as the paper), and grey."""
+"""Training augmentation of whole clips: flip, pad-and-crop, erasing (as the paper); grey, mix, zoom."""
 
 from __future__ import annotations
 
@@ -27,17 +27,18 @@ class AugmentConfig:
     Attributes:
         flip: Probability of a horizontal flip.
         pad: Pixels of black added on each side before a random crop back to size.
-        zoom: Height and width are scaled about the middle by a factor from 1 - zoom to 1 + zoom, the width by
-            one more of half that strength; what lies outside repeats the edge. Not in the paper.
+        zoom: The clip is scaled about its middle by a factor from 1 - zoom to 1 + zoom, its width by another
+            one from 1 - zoom / 2 to 1 + zoom / 2; what lies outside repeats the edge. Not in the paper.
         erase: Probability of erasing one rectangle.
         erase_area_min: Smallest erased share of the frame.
         erase_area_max: Largest erased share of the frame.
         erase_aspect: Aspect ratios are drawn log-uniformly from [erase_aspect, 1 / erase_aspect].
         erase_fill: "mean" (zero after normalisation) or "noise" (standard normal after normalisation).
-        grey: Probability of turning a clip grey, by channel weights drawn for it; infrared clips stay as they
-            are. Not in the paper; M3-ReID does it with 0.5, against the gap between the modalities.
+        grey: Probability of turning a clip grey, by channel weights drawn for it. Clips whose three channels
+            are equal, as infrared ones should be, stay as they are. Not in the paper; M3-ReID does it with
+            0.5, against the gap between the modalities.
         mix: Probability that each channel of a clip that did not turn grey becomes a random blend of the
-            three: other hues, the same structure; infrared clips stay as they are. Not in the paper.
+            three: other hues, the same structure. Equal channels stay as they are. Not in the paper.
         per_frame: Draw anew for each frame instead of once a clip (what MITML does; jitters in time).
     """
 
@@ -104,7 +105,10 @@ class Normalise:
 
 
 class ClipAugment:
-    """Flip, pad-and-crop and erase a clip, the same for all its frames unless per_frame, then normalise."""
+    """Turn grey or mix, zoom, flip, pad-and-crop, normalise and erase a clip.
+
+    The same for all its frames unless `per_frame`.
+    """
 
     def __init__(
         self,
@@ -183,7 +187,8 @@ def _overlap(shift: int, length: int) -> tuple[slice, slice]:
 
 def _blend(pixels: Pixels, weights: npt.NDArray[np.float64]) -> Pixels:
     """uint8 [T, 3, H, W]: channel i is blended from all with weights[i]; one row serves all channels."""
-    mixed = np.tensordot(weights.astype(np.float32), pixels, axes=(1, 1)).swapaxes(0, 1)
+    columns = weights.astype(np.float32).T[..., None, None]
+    mixed = sum(columns[i] * pixels[:, i : i + 1] for i in range(3))
     return np.broadcast_to(np.rint(mixed).astype(np.uint8), pixels.shape)
 
 

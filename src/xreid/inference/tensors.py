@@ -10,6 +10,8 @@ from torch import Tensor
 
 from xreid.core.errors import CheckpointError
 
+ANOTHER_VERSION = "If another xreid version wrote it, use that version, or train again."
+
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors, from whatever device.
@@ -58,6 +60,7 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], *, what: s
             f"{what} does not fit the model",
             expected=f"{len(expected)} tensors" + (f" with {missing[0]}" if missing else ""),
             got=f"{len(tensors)} tensors" + (f" with {surplus[0]}" if surplus else f" without {missing[0]}"),
+            todo=ANOTHER_VERSION,
         )
     for name, value in expected.items():
         if tensors[name].shape != value.shape:
@@ -65,5 +68,6 @@ def load_into(module: torch.nn.Module, tensors: Mapping[str, Tensor], *, what: s
                 f"{what} does not fit the model: {name}",
                 expected=str(list(value.shape)),
                 got=str(list(tensors[name].shape)),
+                todo=ANOTHER_VERSION,
             )
     module.load_state_dict(dict(tensors))

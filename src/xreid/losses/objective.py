@@ -210,10 +210,13 @@ def _require_fit(config: ObjectiveConfig, network: NetworkConfig) -> None:
             "triplet_features names interaction, which the network does not make",
             todo="Drop it, or switch on use_sii or use_lii.",
         )
-    if config.identity_weight and not network.classifiers:
+    made = [name for name in network.classifiers if name != "interaction" or network.has_interaction]
+    if (config.identity_weight or config.frame_identity_weight) and not made:
         raise ConfigError(
-            "identity_weight needs a classifier",
-            todo="Name features in network.classifiers, or set identity_weight to 0.",
+            "identity_weight and frame_identity_weight need a classifier",
+            expected="features in network.classifiers that the network makes",
+            got=", ".join(network.classifiers) or "none",
+            todo="Name one, or set both weights to 0.",
         )
     if config.cii_identity_weight and not (network.cii_classifier and network.use_cii):
         raise ConfigError("cii_identity_weight needs a classifier", todo="Set use_cii and cii_classifier.")

@@ -22,8 +22,8 @@ class NetworkConfig:
         frame_size: Height and width of a frame in pixels, multiples of the patch.
         patch: Side of a square patch in pixels; also the stride.
         stem: How pixels become tokens: "patch" is CLIP's one convolution; "convolutions" is a stack of small
-            residual ones whose mean is added to the class token, which learns many times faster from random
-            weights and fits no published ones.
+            residual ones on frames that are standardised one by one, with the mean of its tokens added to the
+            class token; it learns many times faster from random weights and fits no published ones.
         width: Token width D.
         depth: Transformer blocks of the encoder.
         heads: Attention heads of the encoder.
@@ -127,7 +127,7 @@ class NetworkConfig:
         _require(
             self.patch >= 2 and self.patch.bit_count() == 1 and self.width % self.patch == 0,
             "stem",
-            expected="a patch that is a power of 2 and a width that is a multiple of it",
+            expected="a patch of 2, 4, 8, ... and a width that is a multiple of it",
             got=f"patch {self.patch}, width {self.width}",
         )
 

@@ -56,7 +56,7 @@ class SimulationConfig:
             "auxiliary_identities": (0, 0 if self.layout == "hitsz-vcm" else 100_000),
             "cameras": (2, 12 if self.layout == "hitsz-vcm" else len(BUPT_CAMERAS)),
             "cameras_per_identity": (2, self.cameras),
-            "shortest_walk": (1, self.longest_walk),
+            "shortest_walk": (1, 400),
             "longest_walk": (1, 400),
             "difficulty": (0, 1),
             "nuisance": (0, 1),
@@ -71,6 +71,14 @@ class SimulationConfig:
                     expected=f"{low:g} to {high:g}",
                     got=str(value),
                 )
+
+        if self.shortest_walk > self.longest_walk:
+            raise ConfigError(
+                "the shortest walk is longer than the longest",
+                expected=f"--shortest_walk of at most {self.longest_walk}",
+                got=str(self.shortest_walk),
+                todo="Raise --longest_walk as well.",
+            )
 
     def resolved(self) -> dict[str, Any]:
         """All values, as written to simulation.json."""
@@ -88,8 +96,8 @@ def large() -> SimulationConfig:
 
 
 def small() -> SimulationConfig:
-    """A few seconds' worth: for trying things out."""
-    return SimulationConfig(train_identities=20, test_identities=10)
+    """A few seconds' worth, just enough for a batch of the tiny scale: for trying things out."""
+    return SimulationConfig(train_identities=40, test_identities=10)
 
 
 def tiny() -> SimulationConfig:

@@ -27,7 +27,7 @@ from xreid.simulation.archive import folders, frame_names, write_lists
 from xreid.simulation.config import SimulationConfig
 from xreid.simulation.plan import PlannedWalk, plan_walks
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PART = ".part-"  # folders that are being written
 NOTE = (
     "SYNTHETIC: every frame of this archive was computed by `xreid simulate`. It shows no real person, "

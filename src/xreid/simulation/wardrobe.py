@@ -198,8 +198,9 @@ class Dyes:
         shown: Chance that a second material stands out in near infrared at all.
         kept: Chance that what is lighter in the visible is lighter in near infrared too (white pigment and
             carbon black are light and dark in both; other dyes are a matter of chance).
-        spread: How far plain cloth differs in brightness: what one spectrum tells and the other does not.
-        plain: Factor on the share of garments without a pattern.
+        spread: How far base cloth may differ in brightness, independently in each spectrum: 1 as usual, 0 all
+            middling.
+        plain: Factor on the share of garments without a pattern: 1 as usual, 0 none.
     """
 
     shown: float

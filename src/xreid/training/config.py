@@ -51,6 +51,8 @@ class BatchConfig:
         frames: T, frames of a clip, in training, in the memory and, by default, when embedding.
         per_epoch: Batches of an epoch; none: as many as see each tracklet of the rarer modality about once.
         sampling: Which frames make a training clip.
+        test_sampling: Which frames stand for a tracklet at test time, unless asked otherwise: "auto" is the
+            rule of the benchmark's published evaluators, "dense" takes all.
         paired: Draw visible and infrared tracklets recorded at once, with the same frames (BUPTCampus).
     """
 
@@ -59,6 +61,7 @@ class BatchConfig:
     frames: int = 10
     per_epoch: int | None = 300
     sampling: Literal["chunk-random", "sorted-random"] = "chunk-random"
+    test_sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
     paired: bool = False
 
     def __post_init__(self) -> None:
@@ -208,6 +211,7 @@ class TrainConfig:
             raise ConfigError(
                 "network.num_identities and network.cameras come from the data", todo="Leave them out."
             )
+        self._require_neighbours()
         cpc = self.objective.cpc
         if self.train.memory == "prompts" and not cpc.enabled:
             raise ConfigError(
@@ -226,6 +230,25 @@ class TrainConfig:
                 "micro-batches",
                 expected="equal micro-batches of 2 identities or more (the triplet needs negatives)",
                 todo="Change --batch.identities or --train.accumulate.",
+            )
+
+    def _require_neighbours(self) -> None:
+        """SII and LII must reach another frame, or be told not to (stride 0)."""
+        network, frames = self.network, self.batch.frames
+        reach = f"less than the {frames} frames of a clip"
+        if network.use_sii and network.sii_stride >= frames:
+            raise ConfigError(
+                "sii_stride reaches past the clip: no channel would be exchanged",
+                expected=reach,
+                got=str(network.sii_stride),
+                todo="Raise --batch.frames, or lower --network.sii_stride (0 exchanges nothing).",
+            )
+        if network.use_lii and network.lii_stride >= frames:
+            raise ConfigError(
+                "lii_stride comes round to frames that are nearer",
+                expected=reach,
+                got=str(network.lii_stride),
+                todo="Raise --batch.frames, or lower --network.lii_stride (0: the same frame).",
             )
 
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from xreid.core.files import read_json
 from xreid.data.loader import ClipBatch, training_batches
 from xreid.data.sampling import FrameSampling
@@ -213,8 +215,9 @@ class _Run:
             shown = ", ".join(f"{name} {100 * value:.1f}%" for name, value in scores.items())
             self.reporter.note(f"epoch {epoch + 1}, held-out identities: {shown}")
             self._consider(epoch + 1, scores)
-        if self.pieces.reader.replaced:
-            values["replaced_frames"] = self.pieces.reader.replaced
+        replaced = torch.tensor(self.pieces.reader.replaced, device=self.me.device)
+        if self.me.sum(replaced):  # since this start, in each process: a frame met by two counts twice
+            values["replaced_frames"] = int(replaced)
         if self.log is not None:
             self.log.write("epoch", step=step, values=values)
         self._save(step)

@@ -71,10 +71,11 @@ def tiny(config: TrainConfig) -> TrainConfig:
     The schedule is another one: fine-tuning rates (5e-6) and the multipliers of freshly added parts make no
     sense where everything is fresh. More differs, for all presets alike, because nothing is pre-trained
     (measured, docs/log.md): CMCL is averaged over channels, since its sum is ten times all other losses
-    together; visible clips turn grey or change hue, and clips are zoomed; batches hold many people of one
-    short clip a modality, so that LII looks one frame away and not two; and there is no camera embedding,
-    behind which a fresh class token hides the picture for hundreds of steps. bf16 gives 1.5 times the steps
-    on CPUs that have it in hardware.
+    together; visible clips turn grey or change hue, clips are zoomed, crops move by 2 pixels at most and
+    fewer clips get a hole; batches hold many people of one short clip a modality, so that LII looks one
+    frame away and not two, and tracklets are embedded from all their frames; and there is no camera
+    embedding, behind which a fresh class token hides the picture for hundreds of steps. bf16 takes less time
+    a step on CPUs that have it in hardware.
     """
     size, usual = NetworkConfig.tiny(), NetworkConfig()
     smaller = {
@@ -87,7 +88,7 @@ def tiny(config: TrainConfig) -> TrainConfig:
         scale="tiny",
         network=replace(config.network, camera_embedding=False, lii_stride=1, **smaller),
         objective=replace(config.objective, cmcl_reduction="mean"),
-        batch=BatchConfig(identities=36, clips=1, frames=2, per_epoch=None),
+        batch=BatchConfig(identities=36, clips=1, frames=2, per_epoch=None, test_sampling="dense"),
         augment=replace(
             config.augment, pad=min(config.augment.pad, 2), zoom=0.12, erase=0.3, grey=0.5, mix=1.0
         ),
