@@ -9,8 +9,12 @@ import pytest
 
 from xreid.cli.main import main
 from xreid.core.errors import ConfigError
+from xreid.simulation import sheet as sheet_module
+from xreid.simulation import studio
 from xreid.simulation.config import SimulationConfig
+from xreid.simulation.plan import PlannedWalk
 from xreid.simulation.sheet import contact_sheet, write_contact_sheet
+from xreid.simulation.studio import Footage
 
 
 @pytest.mark.parametrize("layout", ["hitsz-vcm", "bupt-campus"])
@@ -21,6 +25,23 @@ def test_a_sheet_shows_both_spectra(hitsz_config: SimulationConfig, layout: str)
     colour = np.ptp(sheet.astype(int), axis=2)
     assert colour[:, :half].max() > 60
     assert colour[:, half + 60 :].max() == 0
+
+
+def test_frames_are_drawn_as_high_as_a_cell(
+    hitsz_config: SimulationConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heights = []
+
+    def shoot(config: SimulationConfig, walk: PlannedWalk) -> Footage:
+        footage = studio.shoot(config, walk)
+        heights.extend(len(image) for images in footage.images.values() for image in images)
+        return footage
+
+    monkeypatch.setattr(sheet_module, "shoot", shoot)
+    for height in (64, 320):
+        heights.clear()
+        contact_sheet(replace(hitsz_config, frame_height=height), people=1, cameras=1, frames=1)
+        assert set(heights) == {max(height, sheet_module.CELL[1])}
 
 
 def test_a_sheet_is_written_whole_or_not_at_all(hitsz_config: SimulationConfig, tmp_path: Path) -> None:

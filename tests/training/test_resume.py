@@ -163,6 +163,8 @@ def test_command_killed_at_random_moments(archive: Path, tmp_path: Path) -> None
     command += [
         "--batch.identities",
         "4",
+        "--batch.clips=2",
+        "--batch.frames=3",
         "--network.depth",
         "1",
         "--network.width",
