@@ -176,8 +176,8 @@ def _pixels(picture: Any) -> Image:
 def _open(path: Path) -> Any:
     if not path.exists():
         raise DataError(f"video {path} does not exist", todo="Check the path.")
-    # Importing some torchvisions (0.24 for one) makes FFmpeg log through Python; a decoder's threads then wait
-    # for the interpreter while closing them waits for the threads, forever.
+    # Importing some torchvisions (0.24 for one) makes FFmpeg log through Python; a decoder's threads then
+    # wait for the interpreter while closing them waits for the threads, forever.
     av.logging.set_level(None)
     try:
         container = av.open(str(path), metadata_errors="ignore")
