@@ -26,6 +26,7 @@ FORMAT = 1
 WEIGHTS, CONFIG, MODEL_IN_RUN = "model.safetensors", "config.json", "checkpoint"
 
 TestSampling = Literal["chunk-first", "linspace", "dense"]
+SamplingChoice = Literal["auto", TestSampling]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -28,7 +28,7 @@ from xreid.data.loader import ClipBatch, evaluation_clips
 from xreid.data.names import SIMULATION_LICENCE
 from xreid.data.sampling import FrameSampling
 from xreid.inference.background import ahead
-from xreid.inference.checkpoint import LoadedModel
+from xreid.inference.checkpoint import LoadedModel, SamplingChoice
 from xreid.inference.processes import Processes
 
 Vectors = npt.NDArray[np.float32]
@@ -52,7 +52,7 @@ class EmbedConfig:
         tracklets_per_part: What is lost at most when the process is killed.
     """
 
-    sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
+    sampling: SamplingChoice = "auto"
     frames: int = 0
     clips_per_batch: int = 32
     precision: Literal["fp32", "bf16"] = "fp32"

@@ -323,9 +323,11 @@ class Gallery:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Hold the gallery's lock."""
+def _locked(folder: Path, *, make: bool = False) -> Iterator[None]:
+    """Hold the gallery's lock; `make` its folder first."""
     try:
+        if make:
+            folder.mkdir(parents=True, exist_ok=True)
         lock = open(folder / ".lock", "a")  # noqa: SIM115 (closed below)
     except OSError as error:
         raise XReidError(f"cannot write {folder}: {error.strerror}") from error
@@ -336,11 +338,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 def _found(folder: Path) -> None:
     """Write an empty manifest, unless another process has made the gallery meanwhile."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise XReidError(f"cannot write {folder}: {error.strerror}") from error
-    with _locked(folder):
+    with _locked(folder, make=True):
         if not (folder / "gallery.json").is_file():
             write_json(folder / "gallery.json", {"format": FORMAT_VERSION, "sets": []})
 

@@ -14,6 +14,7 @@ from xreid.data.archive import Layout
 from xreid.data.augment import AugmentConfig
 from xreid.data.bupt_campus import FakeIr
 from xreid.data.clips import OnUnreadable
+from xreid.inference.checkpoint import SamplingChoice
 from xreid.losses.config import ObjectiveConfig, PromptConfig
 from xreid.models.config import NetworkConfig
 
@@ -61,7 +62,7 @@ class BatchConfig:
     frames: int = 10
     per_epoch: int | None = 300
     sampling: Literal["chunk-random", "sorted-random"] = "chunk-random"
-    test_sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
+    test_sampling: SamplingChoice = "auto"
     paired: bool = False
 
     def __post_init__(self) -> None:
@@ -235,21 +236,24 @@ class TrainConfig:
     def _require_neighbours(self) -> None:
         """SII and LII must reach another frame, or be told not to (stride 0)."""
         network, frames = self.network, self.batch.frames
-        reach = f"less than the {frames} frames of a clip"
-        if network.use_sii and network.sii_stride >= frames:
-            raise ConfigError(
-                "sii_stride reaches past the clip: no channel would be exchanged",
-                expected=reach,
-                got=str(network.sii_stride),
-                todo="Raise --batch.frames, or lower --network.sii_stride (0 exchanges nothing).",
-            )
-        if network.use_lii and network.lii_stride >= frames:
-            raise ConfigError(
-                "lii_stride comes round to frames that are nearer",
-                expected=reach,
-                got=str(network.lii_stride),
-                todo="Raise --batch.frames, or lower --network.lii_stride (0: the same frame).",
-            )
+        strides = (
+            (
+                "sii_stride",
+                network.use_sii,
+                "reaches past the clip: no channel would be exchanged",
+                "exchanges nothing",
+            ),
+            ("lii_stride", network.use_lii, "comes round to frames that are nearer", "stays in the frame"),
+        )
+        for name, used, trouble, zero in strides:
+            stride = getattr(network, name)
+            if used and stride >= frames:
+                raise ConfigError(
+                    f"{name} {trouble}",
+                    expected=f"less than the {frames} frames of a clip",
+                    got=str(stride),
+                    todo=f"Raise --batch.frames, or lower --network.{name} (0 {zero}).",
+                )
 
 
 def _at_least(config: object, **limits: float) -> None:
