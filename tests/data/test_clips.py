@@ -10,7 +10,7 @@ import torch
 
 from tests.data.tiny_archives import truncate, write_frames_csv, write_hitsz
 from xreid.core.errors import ConfigError, DataError
-from xreid.core.tracklets import TrackletTable
+from xreid.core.tracklets import Tracklet, TrackletTable
 from xreid.data import clips as clips_module
 from xreid.data import open_archive
 from xreid.data.clips import ClipReader, _spread
@@ -133,3 +133,17 @@ def test_bad_requests(table: TrackletTable) -> None:
     for wrong in ({"size": (0, 8)}, {"cache_bytes": -1}, {"std": (1, 1, 0)}, {"mean": (0.5,)}):
         with pytest.raises(ConfigError, match="frame size, mean, std or cache is wrong"):
             ClipReader(table, **{"size": SIZE, **wrong})  # type: ignore[arg-type]
+
+
+def test_a_transform_changes_what_is_given_out_and_not_the_cache(table: TrackletTable) -> None:
+    seen: list[tuple[str, list[int]]] = []
+
+    def invert(clip: np.ndarray, row: Tracklet, frames: np.ndarray) -> np.ndarray:
+        seen.append((row.name, frames.tolist()))
+        return np.subtract(255, clip, out=clip)  # in place, which must not reach the cache
+
+    reader = ClipReader(table, size=SIZE, cache_bytes=10**7, transform=invert)
+    for _ in range(3):
+        assert np.array_equal(reader.read_array(1, np.array([4, 4, 5])), 255 - _naive(table, 1, [4, 4, 5]))
+    assert seen == [(table[1].name, [4, 4, 5])] * 3
+    assert np.array_equal(reader.read(1, np.array([5])).numpy(), 255 - _naive(table, 1, [5]))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import itertools
 import mmap
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from xreid.core.errors import ConfigError, DataError
-from xreid.core.tracklets import TrackletTable
+from xreid.core.tracklets import Tracklet, TrackletTable
 from xreid.data.decode import Pixels, UnreadableFrameError, decode_frame
 
 if TYPE_CHECKING:
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OnUnreadable = Literal["error", "replace"]
+# Decoded frames uint8 [T, 3, H, W] of a tracklet, and their positions in it int64 [T] -> frames of that shape.
+FrameTransform = Callable[[Pixels, Tracklet, npt.NDArray[np.int64]], Pixels]
 
 _CACHED, _UNREADABLE = 1, 2
 
@@ -41,6 +43,8 @@ class ClipReader:
             tracklet in its place and counts it.
         cache_bytes: Memory for decoded frames, 0 for none.
         reduced: Decode JPEGs at reduced size (see `decode_frame`).
+        transform: Changes the frames given out, by themselves and their place alone; the cache holds them
+            unchanged.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class ClipReader:
         on_unreadable: OnUnreadable = "error",
         cache_bytes: int = 0,
         reduced: bool = True,
+        transform: FrameTransform | None = None,
     ) -> None:
         if min(size) < 1 or cache_bytes < 0 or len(mean) != 3 or len(std) != 3 or min(std) <= 0:
             raise ConfigError(
@@ -60,7 +65,7 @@ class ClipReader:
                 expected="positive (H, W), three means, three positive deviations, cache_bytes >= 0",
                 got=f"size {size}, mean {tuple(mean)}, std {tuple(std)}, cache_bytes {cache_bytes}",
             )
-        self.table, self.size, self.reduced = table, size, reduced
+        self.table, self.size, self.reduced, self.transform = table, size, reduced, transform
         self.mean, self.std = tuple(mean), tuple(std)
         self.on_unreadable, self.cache_bytes = on_unreadable, cache_bytes
         lengths = [len(row.frames) for row in table]
@@ -134,7 +139,7 @@ class ClipReader:
             if frame not in done:
                 done[frame] = self._frame(row, frame)
             clip[place] = done[frame]
-        return clip
+        return clip if self.transform is None else self.transform(clip, self.table[row], frames)
 
     def _frame(self, row: int, frame: int) -> Pixels:
         try:

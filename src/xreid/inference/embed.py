@@ -23,7 +23,7 @@ from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import atomic_file, read_json, sha256_of_value, write_json
 from xreid.core.tracklets import TrackletTable
-from xreid.data.clips import ClipReader, OnUnreadable
+from xreid.data.clips import ClipReader, FrameTransform, OnUnreadable
 from xreid.data.loader import ClipBatch, evaluation_clips
 from xreid.data.names import SIMULATION_LICENCE
 from xreid.data.sampling import FrameSampling
@@ -82,6 +82,8 @@ class Embedder:
         config: What to compute.
         workers: Loader processes; 0 loads in a thread.
         cache_bytes: Memory for decoded frames, where tracklets are embedded more than once.
+        transform: Changes decoded frames before the normalisation; its `repr` becomes part of the origin, so
+            that such vectors are not taken for plain ones.
     """
 
     def __init__(
@@ -92,6 +94,7 @@ class Embedder:
         config: EmbedConfig,
         workers: int = 0,
         cache_bytes: int = 0,
+        transform: FrameTransform | None = None,
     ) -> None:
         self.model, self.table, self.workers = model, table, workers
         self.config = config.resolved(model)
@@ -103,6 +106,7 @@ class Embedder:
             std=preprocessing.std,
             on_unreadable=config.on_unreadable,
             cache_bytes=cache_bytes,
+            transform=transform,
         )
 
     @property
@@ -118,6 +122,7 @@ class Embedder:
                 "frames": config.frames,
                 "sampling": config.sampling,
                 "precision": config.precision,
+                **({} if self.reader.transform is None else {"transform": repr(self.reader.transform)}),
             },
         )
 
@@ -177,6 +182,7 @@ def embed_tracklets(
     config: EmbedConfig | None = None,
     processes: Processes | None = None,
     workers: int = 0,
+    transform: FrameTransform | None = None,
     tell: Tell = lambda done, total: None,
     note: Callable[[str], None] = lambda text: None,
 ) -> EmbeddingSet:
@@ -189,6 +195,7 @@ def embed_tracklets(
         config: What to compute.
         processes: This process among those of the job; default alone.
         workers: Loader processes of this process.
+        transform: Changes decoded frames; see `Embedder`.
         tell: Called with tracklets done and to do, of this process.
         note: Called with remarks, once each: unseen cameras, replaced frames, work found done.
 
@@ -201,7 +208,7 @@ def embed_tracklets(
         XReidError: `out` cannot be written.
     """
     me = processes or Processes(device=model.device)
-    embedder = Embedder(model, table, config=config or EmbedConfig(), workers=workers)
+    embedder = Embedder(model, table, config=config or EmbedConfig(), workers=workers, transform=transform)
     job = _job_of(embedder)
     parts_folder = out.parent / f".{out.name}.parts"
     if me.broadcast(_is_done(out, embedder, job) if me.is_first else None):
