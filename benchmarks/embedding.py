@@ -28,7 +28,7 @@ from xreid.data.sampling import FrameSampling, sample
 from xreid.inference.checkpoint import Checkpoint, LoadedModel, Preprocessing
 from xreid.inference.embed import EmbedConfig, Embedder
 from xreid.inference.processes import choose_device
-from xreid.models.network import build_network
+from xreid.methods.registry import build_network
 from xreid.training.presets import SCALES, preset_named
 
 

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torchvision import transforms
 
 from xreid.models.attention import Attention, CrossAttentionBlock, FirstTokenSelfAttentionBlock
-from xreid.models.network import XReID
 from xreid.models.output import NetworkOutput
+from xreid.models.x_reid import XReID
 
 
 def attention(module: Attention, queries: Tensor, tokens: Tensor) -> Tensor:
@@ -137,7 +137,8 @@ def forward(network: XReID, clips: Tensor, cameras: Tensor | None) -> NetworkOut
         for name, value in parts.items():
             found.setdefault(name, []).append(value)
     stacked = {name: torch.stack(values) for name, values in found.items()}
-    branches = [stacked[name] for name in ("sii", "lii") if name in stacked]
+    parts = {name: stacked.pop(name) for name in ("sii", "lii") if name in stacked}
+    branches = list(parts.values())
     if branches:
         stacked["interaction_frames"] = sum(branches[1:], branches[0]) / len(branches)
     sequence = {
@@ -152,6 +153,7 @@ def forward(network: XReID, clips: Tensor, cameras: Tensor | None) -> NetworkOut
     necks = {name: network.necks[name](value) for name, value in sequence.items()}
     return NetworkOutput(
         **stacked,
+        parts=parts,
         sequence_cls=sequence["cls"],
         sequence_proj=sequence["proj"],
         interaction=sequence.get("interaction"),
@@ -186,6 +188,8 @@ def largest_difference(one: NetworkOutput, two: NetworkOutput) -> float:
     worst = 0.0
     for field in fields(NetworkOutput):
         a, b = getattr(one, field.name), getattr(two, field.name)
+        if field.name == "parts":
+            a, b = (torch.cat([torch.zeros(1), *map(torch.flatten, parts.values())]) for parts in (a, b))
         if isinstance(a, Tensor):
             worst = max(worst, float((a.float() - b.float()).abs().max()))
     return worst

@@ -22,8 +22,7 @@ from plain import PlainNetwork, largest_difference
 
 from xreid.data.loader import ClipBatch
 from xreid.inference.processes import Processes, choose_device
-from xreid.losses.objective import Objective
-from xreid.models.network import build_network
+from xreid.methods.registry import build_network, build_objective
 from xreid.training.config import TrainConfig
 from xreid.training.optimiser import build_optimiser, trainable
 from xreid.training.presets import PRESETS, SCALES, preset_named
@@ -56,7 +55,7 @@ def trainee_of(config: TrainConfig, device: torch.device) -> Trainee:
         cameras=tuple(str(i) for i in range(CAMERAS)),
     )
     network = build_network(shape).to(device)
-    objective = Objective(config.objective, network=shape).to(device)
+    objective = build_objective(config.objective, network=shape).to(device)
     if objective.prototypes is not None:
         width = objective.prototypes.memory.shape[2]
         features = torch.randn(2 * IDENTITIES, width, generator=torch.Generator().manual_seed(1))

@@ -9,7 +9,7 @@ import torch
 
 from benchmarks.plain import forward, largest_difference
 from xreid.models.config import NetworkConfig
-from xreid.models.network import XReID
+from xreid.models.x_reid import XReID
 
 
 @pytest.mark.parametrize("stem", ["convolutions", "patch"])

@@ -13,7 +13,7 @@ from xreid.inference.checkpoint import (
     load_checkpoint,
     save_checkpoint,
 )
-from xreid.models.network import build_network
+from xreid.methods.registry import build_network
 
 CAMERAS = ("D1", "D2")
 

@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from tests.inference.small import write_model
 from xreid.core.errors import CheckpointError, DataError, XReidError
+from xreid.core.records import to_plain
 from xreid.inference.checkpoint import load_checkpoint
-from xreid.inference.records import to_plain
-from xreid.models.network import build_network
+from xreid.methods.registry import build_network
 
 
 def test_round_trip(tmp_path: Path) -> None:

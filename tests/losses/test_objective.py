@@ -16,8 +16,10 @@ from torch.nn import functional as F
 from xreid.core.errors import ConfigError, DataError
 from xreid.losses.config import ObjectiveConfig, PrototypeConfig
 from xreid.losses.objective import LossTerms, Objective
+from xreid.losses.x_reid import XReIDObjective
+from xreid.methods.registry import build_network
 from xreid.models.config import NetworkConfig
-from xreid.models.network import XReID, build_network
+from xreid.models.x_reid import XReID
 
 NETWORK = replace(
     NetworkConfig.tiny(num_identities=6, cameras=("D1", "D2")),
@@ -48,7 +50,7 @@ def clips(frames: int = 3) -> Tensor:
 
 def pieces(config: ObjectiveConfig = EVERYTHING, **network: Any) -> tuple[XReID, Objective]:
     built = build_network(replace(NETWORK, **network))
-    objective = Objective(config, network=built.config)
+    objective = XReIDObjective(config, network=built.config)
     if objective.prototypes is not None:
         width = objective.prototypes.memory.shape[2]
         bank = torch.randn(12, width, generator=torch.Generator().manual_seed(1))
@@ -85,7 +87,7 @@ def test_cmcl_follows_equation_9_with_partners_of_the_same_person() -> None:
     output = network(clips())
     terms = objective(output, LABELS, MODALITIES, network, rows=ROWS).terms
     for branch in ("sii", "lii"):
-        mean_branch = getattr(output, branch).mean(dim=1)
+        mean_branch = output.parts[branch].mean(dim=1)
         for modality, name in enumerate(("vis", "ir")):
             total, count = 0.0, 0
             for i in range(16):
@@ -276,7 +278,7 @@ def test_objective_and_network_must_fit(
     objective: ObjectiveConfig, network: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(ConfigError, match=message):
-        Objective(objective, network=replace(NETWORK, **network))
+        XReIDObjective(objective, network=replace(NETWORK, **network))
 
 
 @pytest.mark.parametrize("change", [{"cpcl_weight": -1}, {"triplet_margin": -0.1}, {"label_smoothing": 1.0}])

@@ -6,9 +6,10 @@ import torch
 from torch import Tensor
 
 from xreid.core.errors import ConfigError, DataError
+from xreid.methods.registry import build_network
 from xreid.models.config import NetworkConfig
 from xreid.models.cross_interaction import CrossModalityInteraction
-from xreid.models.network import XReID, build_network
+from xreid.models.x_reid import XReID
 
 CONFIG = replace(
     NetworkConfig.tiny(num_identities=5, cameras=("D1", "D2")),
@@ -39,14 +40,16 @@ def test_shapes() -> None:
         "sequence_proj": (3, 8),
         "bn_cls": (3, 16),
         "bn_proj": (3, 8),
-        "sii": (3, 4, 16),
-        "lii": (3, 4, 16),
         "interaction_frames": (3, 4, 16),
         "interaction": (3, 16),
         "bn_interaction": (3, 16),
     }
     for name, shape in shapes.items():
         assert tuple(getattr(output, name).shape) == shape, name
+    assert {name: tuple(part.shape) for name, part in output.parts.items()} == {
+        "sii": (3, 4, 16),
+        "lii": (3, 4, 16),
+    }
     assert {name: tuple(x.shape) for name, x in output.logits.items()} == {
         "proj": (3, 5),
         "interaction": (3, 5),
@@ -57,16 +60,16 @@ def test_sequence_features_are_temporal_averages_and_fusion_follows_equation_8()
     output = small()(clips())
     torch.testing.assert_close(output.sequence_cls, sum(output.frames_cls[:, t] for t in range(4)) / 4)
     torch.testing.assert_close(output.sequence_proj, sum(output.frames_proj[:, t] for t in range(4)) / 4)
-    torch.testing.assert_close(output.interaction_frames, (output.sii + output.lii) / 2)
+    torch.testing.assert_close(output.interaction_frames, (output.parts["sii"] + output.parts["lii"]) / 2)
     torch.testing.assert_close(
-        output.interaction, sum((output.sii + output.lii)[:, t] / 2 for t in range(4)) / 4
+        output.interaction, sum((output.parts["sii"] + output.parts["lii"])[:, t] / 2 for t in range(4)) / 4
     )
 
 
 @pytest.mark.parametrize("branch", ["sii", "lii"])
 def test_one_branch_is_o(branch: str) -> None:
     output = small(use_sii=branch == "sii", use_lii=branch == "lii")(clips())
-    assert torch.equal(output.interaction_frames, getattr(output, branch))
+    assert torch.equal(output.interaction_frames, output.parts[branch])
     assert list(output.branches()) == [branch]
 
 
@@ -133,7 +136,7 @@ def test_embedding_follows_its_layout(layout: str, parts: tuple[tuple[str, int],
 def test_inference_never_runs_cii_nor_classifiers(monkeypatch: pytest.MonkeyPatch) -> None:
     network = small()
     monkeypatch.setattr(CrossModalityInteraction, "forward", lambda *_: pytest.fail("CII was run"))
-    monkeypatch.setattr(XReID, "_classify", lambda *_: pytest.fail("a classifier was run"))
+    monkeypatch.setattr(XReID, "classify", lambda *_: pytest.fail("a classifier was run"))
     network.embed(clips())
 
 

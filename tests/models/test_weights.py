@@ -15,10 +15,10 @@ from torch import Tensor, nn
 
 from xreid.cli.main import main
 from xreid.core.errors import CheckpointError
+from xreid.methods.registry import build_network
 from xreid.models import hub
 from xreid.models.backbone import ClipImageEncoder
 from xreid.models.config import CLIP_WEIGHTS, NetworkConfig
-from xreid.models.network import build_network
 from xreid.models.weights import load_encoder_weights, read_encoder_weights, resample_positions
 
 # a square grid, as published weights have: 6 x 6 patches of 8 pixels

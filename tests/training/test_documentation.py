@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from xreid.cli.train import parse
-from xreid.losses.objective import Objective
+from xreid.methods.registry import build_objective
 
 PAGE = (Path(__file__).parents[2] / "docs" / "training.md").read_text(encoding="utf-8")
 
@@ -29,4 +29,4 @@ def test_commands_parse(command: str) -> None:
 def test_rows_of_the_tables_are_runs(row: str) -> None:
     _, config = parse(["--data", "a", "--out", "b", *shlex.split(row)])
     assert config != parse(["--data", "a", "--out", "b"])[1]
-    Objective(config.objective, network=replace(config.network, num_identities=2))
+    build_objective(config.objective, network=replace(config.network, num_identities=2))

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from tests.training.micro import NETWORK
-from xreid.models.network import build_network
+from xreid.methods.registry import build_network
 from xreid.training.config import OptimiserConfig
 from xreid.training.optimiser import (
     build_optimiser,

@@ -66,7 +66,7 @@ def test_two_processes_equal_one(config: TrainConfig, archive: Path, tmp_path: P
 
 def untrained(config: TrainConfig, run: Path) -> dict[str, torch.Tensor]:
     from xreid.inference.checkpoint import load_checkpoint
-    from xreid.models.network import build_network
+    from xreid.methods.registry import build_network
 
     network: NetworkConfig = load_checkpoint(run).checkpoint.network
     return build_network(network, seed=config.train.seed).state_dict()

@@ -11,8 +11,8 @@ import pytest
 from tests.training.micro import micro
 from xreid.cli.train import parse
 from xreid.core.errors import ConfigError
-from xreid.inference.records import from_plain, to_plain
-from xreid.losses.objective import Objective
+from xreid.core.records import from_plain, to_plain
+from xreid.methods.registry import build_objective
 from xreid.models.config import CLIP_WEIGHTS, NetworkConfig
 from xreid.training.config import (
     BatchConfig,
@@ -100,7 +100,7 @@ def test_plain_values_come_back_the_same(preset: str, scale: str, tmp_path: Path
 @pytest.mark.parametrize("scale", SCALES)
 def test_every_preset_has_fitting_network_and_losses(preset: str, scale: str) -> None:
     config = preset_named(preset, scale=scale)
-    Objective(config.objective, network=replace(config.network, num_identities=2))
+    build_objective(config.objective, network=replace(config.network, num_identities=2))
 
 
 def test_command_line_over_file_over_preset(tmp_path: Path) -> None:

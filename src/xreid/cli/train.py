@@ -166,7 +166,7 @@ def _early(words: Sequence[str]) -> argparse.Namespace:
 
 def _flat(config: TrainConfig, sections: dict[str, type]) -> dict[str, Any]:
     """Settings by dotted name."""
-    from xreid.inference.records import to_plain
+    from xreid.core.records import to_plain
 
     flat: dict[str, Any] = {}
 

@@ -16,11 +16,12 @@ import torch
 from xreid.core.embeddings import EmbeddingOrigin
 from xreid.core.errors import CheckpointError, ConfigError
 from xreid.core.files import atomic_folder, read_json, sha256_of_file, sha256_of_value
+from xreid.core.records import from_plain, require_format, to_plain
 from xreid.data.clips import IMAGENET_MEAN, IMAGENET_STD
-from xreid.inference.records import from_plain, require_format, to_plain
 from xreid.inference.tensors import load_into, read_tensors, write_tensors
+from xreid.methods.registry import build_network
 from xreid.models.config import NetworkConfig
-from xreid.models.network import XReID, build_network
+from xreid.models.network import TrackletNetwork
 
 FORMAT = 1
 WEIGHTS, CONFIG, MODEL_IN_RUN = "model.safetensors", "config.json", "checkpoint"
@@ -85,7 +86,7 @@ class LoadedModel:
         device: Where the network lies.
     """
 
-    network: XReID
+    network: TrackletNetwork
     checkpoint: Checkpoint
     sha256: str
     device: torch.device
@@ -102,7 +103,7 @@ class LoadedModel:
         )
 
 
-def save_checkpoint(folder: Path, network: XReID, checkpoint: Checkpoint) -> None:
+def save_checkpoint(folder: Path, network: TrackletNetwork, checkpoint: Checkpoint) -> None:
     """Write a checkpoint folder, whole or not at all.
 
     Raises:

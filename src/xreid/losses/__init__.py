@@ -1,1 +1,1 @@
-"""The X-ReID objective: CPC, triplet, cross-entropy and CMCL."""
+"""Losses: prototypes (CPC), triplet, cross-entropy, and those of X-ReID (CMCL)."""

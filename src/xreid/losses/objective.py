@@ -6,7 +6,7 @@ afterwards, so that the numbers reported are those of the whole batch. `gather` 
 processes in rank order and is differentiable, its backward SUMMING the gradients of all processes
 (torch.distributed.nn.functional.all_gather does). Then every local gradient is N times that of the
 one-process loss, and averaging over processes, as DDP does, gives exactly the latter. BNNecks take part
-through `XReID.set_gather`.
+through `TrackletNetwork.set_gather`.
 """
 
 from __future__ import annotations
@@ -19,13 +19,11 @@ from torch.nn import functional as F
 
 from xreid.core.errors import ConfigError
 from xreid.losses.config import ObjectiveConfig
-from xreid.losses.constraint import cross_modality_constraint
-from xreid.losses.pairing import MODALITIES, partners
 from xreid.losses.prototypes import CrossModalityPrototypes
 from xreid.losses.triplet import batch_hard_triplet
 from xreid.models.config import NetworkConfig
 from xreid.models.heads import Gather, at_least_float32, no_gather
-from xreid.models.network import XReID
+from xreid.models.network import TrackletNetwork
 from xreid.models.output import NetworkOutput
 
 
@@ -49,8 +47,17 @@ class LossTerms:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Batch:
-    """Labels of the local clips and of those of all processes, and how to get from one to the other."""
+class BatchLabels:
+    """Labels of the local clips and of those of all processes, and how to get from one to the other.
+
+    Attributes:
+        local_labels: int64 [b] of this process.
+        local_modalities: int64 [b] of this process.
+        keys: Row numbers int64 [b] of this process, or None.
+        labels: int64 [B] of all processes.
+        modalities: int64 [B] of all processes.
+        gather: Concatenates rows of all processes.
+    """
 
     local_labels: Tensor
     local_modalities: Tensor
@@ -93,7 +100,7 @@ class Objective(nn.Module):
         output: NetworkOutput,
         labels: Tensor,
         modalities: Tensor,
-        network: XReID,
+        network: TrackletNetwork,
         *,
         rows: Tensor | None = None,
         gather: Gather = no_gather,
@@ -115,7 +122,7 @@ class Objective(nn.Module):
             DataError: One identity only, or clips that cannot be paired across modalities.
         """
         modalities = modalities.long()
-        batch = _Batch(
+        batch = BatchLabels(
             local_labels=labels,
             local_modalities=modalities,
             keys=rows,
@@ -125,7 +132,7 @@ class Objective(nn.Module):
         )
         with torch.autocast(labels.device.type, enabled=False):
             weighted = self._backbone_terms(output, batch, network)
-        weighted |= self._cii_terms(output, batch, network)
+        weighted |= self.method_terms(output, batch, network)
         total = torch.stack([weight * term for weight, term in weighted.values()]).sum()
         return LossTerms(
             total=total,
@@ -141,7 +148,7 @@ class Objective(nn.Module):
             self.prototypes.update(terms.bank, terms.labels, terms.modalities)
 
     def _backbone_terms(
-        self, output: NetworkOutput, batch: _Batch, network: XReID
+        self, output: NetworkOutput, batch: BatchLabels, network: TrackletNetwork
     ) -> dict[str, tuple[float, Tensor]]:
         config, terms = self.config, dict[str, tuple[float, Tensor]]()
         if self.prototypes is not None and config.cpcl_weight:
@@ -150,45 +157,28 @@ class Objective(nn.Module):
             terms |= {f"cpcl_{name}": (config.cpcl_weight, loss) for name, loss in losses.items()}
         if config.triplet_weight:
             for feature in config.triplet_features:
-                loss = self._triplet(output.sequence(feature), batch)
+                loss = self.triplet(output.sequence(feature), batch)
                 terms[f"triplet_{feature}"] = (config.triplet_weight, loss)
         if config.identity_weight:
             for name, logits in output.logits.items():
-                terms[f"identity_{name}"] = (config.identity_weight, self._identity(logits, batch))
+                terms[f"identity_{name}"] = (config.identity_weight, self.identity(logits, batch))
         if config.frame_identity_weight:
             for name, logits in network.frame_logits(output).items():
-                loss = self._identity(logits, batch)
+                loss = self.identity(logits, batch)
                 terms[f"frame_identity_{name}"] = (config.frame_identity_weight, loss)
         return terms
 
-    def _cii_terms(
-        self, output: NetworkOutput, batch: _Batch, network: XReID
+    def method_terms(
+        self, output: NetworkOutput, batch: BatchLabels, network: TrackletNetwork
     ) -> dict[str, tuple[float, Tensor]]:
-        config, terms = self.config, dict[str, tuple[float, Tensor]]()
-        if network.cii is None:
-            return terms
-        partner = partners(batch.local_labels, batch.local_modalities, keys=batch.keys)
-        branches = output.branches()
-        crossed = network.cii(torch.stack(list(branches.values()), dim=1), output.patches[partner])
-        for (branch, anchor), crossed_branch in zip(branches.items(), crossed.unbind(1), strict=True):
-            if config.cmcl_weight:
-                distances = cross_modality_constraint(anchor, crossed_branch, reduction=config.cmcl_reduction)
-                everywhere = batch.gather(distances)
-                for name, modality in MODALITIES.items():
-                    loss = everywhere[batch.modalities == modality].mean()
-                    terms[f"cmcl_{branch}_{name}"] = (config.cmcl_weight, loss)
-            if config.cii_identity_weight:
-                loss = self._identity(network.cii_logits(crossed_branch), batch)
-                terms[f"cii_identity_{branch}"] = (config.cii_identity_weight, loss)
-            if config.cii_triplet_weight:
-                loss = self._triplet(crossed_branch, batch)
-                terms[f"cii_triplet_{branch}"] = (config.cii_triplet_weight, loss)
-        return terms
+        """The method's own terms: weight and scalar by name; called within autocast where that is on."""
+        return {}
 
-    def _triplet(self, features: Tensor, batch: _Batch) -> Tensor:
+    def triplet(self, features: Tensor, batch: BatchLabels) -> Tensor:
+        """Batch-hard triplet of the clips of all processes."""
         return batch_hard_triplet(batch.gather(features), batch.labels, margin=self.config.triplet_margin)
 
-    def _identity(self, logits: Tensor, batch: _Batch) -> Tensor:
+    def identity(self, logits: Tensor, batch: BatchLabels) -> Tensor:
         """Mean cross-entropy of clips [B, Y] or of their frames [B, T, Y]."""
         targets = batch.local_labels
         if logits.dim() == 3:
@@ -217,12 +207,4 @@ def _require_fit(config: ObjectiveConfig, network: NetworkConfig) -> None:
             expected="features in network.classifiers that the network makes",
             got=", ".join(network.classifiers) or "none",
             todo="Name one, or set both weights to 0.",
-        )
-    if config.cii_identity_weight and not (network.cii_classifier and network.use_cii):
-        raise ConfigError("cii_identity_weight needs a classifier", todo="Set use_cii and cii_classifier.")
-    weights = (config.cmcl_weight, config.cii_identity_weight, config.cii_triplet_weight)
-    if network.use_cii and not any(weights):
-        raise ConfigError(
-            "CII would never be trained: all of its weights are 0",
-            todo="Set cmcl_weight, or switch off use_cii.",
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from xreid.core.errors import ConfigError
@@ -13,9 +13,13 @@ CLIP_WEIGHTS = "vit_base_patch16_clip_quickgelu_224.openai"
 
 @dataclass(frozen=True, kw_only=True)
 class NetworkConfig:
-    """The X-ReID network: CLIP image encoder, SII, LII, CII and their heads.
+    """A method's network: CLIP image encoder, heads, and what the method adds; X-ReID: SII, LII, CII.
 
     Attributes:
+        method: Which method's network and losses these are: a name known to xreid.methods.
+        method_options: What of the method's own options differs from its defaults, by name.
+        own_feature: The method makes a sequence feature of its own, which takes the place of O; for X-ReID,
+            SII and LII say so.
         num_identities: Training identities Y; the width of every classifier. 0: no classifier is built.
         cameras: Training cameras in label order, one numbering for both modalities; empty: no camera
             embedding.
@@ -55,6 +59,9 @@ class NetworkConfig:
             more time.
     """
 
+    method: str = "x-reid"
+    method_options: dict[str, bool | int | float | str] = field(default_factory=dict)
+    own_feature: bool = False
     num_identities: int = 0
     cameras: tuple[str, ...] = ()
     frame_size: tuple[int, int] = (288, 144)
@@ -138,8 +145,8 @@ class NetworkConfig:
 
     @property
     def has_interaction(self) -> bool:
-        """Whether the network makes O, the interaction feature."""
-        return self.use_sii or self.use_lii
+        """Whether the network makes O, the method's own sequence feature."""
+        return self.use_sii or self.use_lii or self.own_feature
 
     @classmethod
     def vit_b16(

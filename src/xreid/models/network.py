@@ -1,23 +1,21 @@
-"""The X-ReID network: encoder, SII, LII, CII and heads (paper fig. 2).
+"""What every method's network shares: encoder, camera embedding, BNNecks, classifiers, inference features.
 
 Shapes: B clips, T frames, N patches, D width, d projected width, Y identities.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xreid.core.errors import ConfigError, DataError
-from xreid.core.seeding import stream_seed
+from xreid.core.errors import DataError
 from xreid.models.backbone import ClipImageEncoder, FrameTokens
 from xreid.models.config import FeatureName, NetworkConfig
-from xreid.models.cross_interaction import CrossModalityInteraction
 from xreid.models.heads import BNNeck, Gather, IdentityClassifier
-from xreid.models.interaction import LongTermInteraction, ShortTermInteraction
 from xreid.models.output import NetworkOutput
-from xreid.models.weights import load_encoder_weights
 
 
 class CameraEmbedding(nn.Module):
@@ -43,42 +41,60 @@ class CameraEmbedding(nn.Module):
         return F.embedding(cameras.clamp(min=0), self.vectors) * (cameras >= 0).unsqueeze(1)
 
 
-class XReID(nn.Module):
+@dataclass(frozen=True, kw_only=True)
+class Interaction:
+    """What a method makes of the frames of B clips beyond their mean.
+
+    Attributes:
+        frames: O_t, [B, T, D]; none where the method only makes a sequence feature.
+        sequence: O, [B, D]; none: the mean of `frames` over T.
+        parts: Whatever else its losses need, by name.
+    """
+
+    frames: Tensor | None = None
+    sequence: Tensor | None = None
+    parts: dict[str, Tensor] = field(default_factory=dict)
+
+
+class TrackletNetwork(nn.Module):
     """Clips of one person to sequence features; the losses and the prototype memory live elsewhere.
 
-    Built with random weights; `build_network` adds the pre-trained ones.
+    A method overrides `build_parts` and `interact`; alone, this class is the image baseline: frames one by
+    one, then their mean.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__()
         self.config = config
-        width, heads = config.width, config.interaction_heads
         self.encoder = ClipImageEncoder(config)
         self.camera_embedding = None
         if config.camera_embedding and config.cameras:
-            self.camera_embedding = CameraEmbedding(width, num_cameras=len(config.cameras))
-        self.sii = self.lii = self.cii = None
-        if config.use_sii:
-            self.sii = ShortTermInteraction(
-                width, heads=heads, stride=config.sii_stride, depth=config.sii_depth
-            )
-        if config.use_lii:
-            self.lii = LongTermInteraction(
-                width, heads=heads, stride=config.lii_stride, depth=config.lii_depth
-            )
-        if config.use_cii:
-            self.cii = CrossModalityInteraction(width, heads=heads)
+            self.camera_embedding = CameraEmbedding(config.width, num_cameras=len(config.cameras))
+        self.build_parts(config)
         self.necks = nn.ModuleDict({name: BNNeck(self._width(name)) for name in self._feature_names()})
-        trained: list[str] = [name for name in config.classifiers if name in self.necks]
-        if config.cii_classifier and config.use_cii:
-            self.necks["cii"] = BNNeck(width)
-            trained.append("cii")
         self.classifiers = nn.ModuleDict()
-        if config.num_identities:
-            for name in trained:
-                self.classifiers[name] = IdentityClassifier(
-                    self._width(name), num_identities=config.num_identities
-                )
+        for name in config.classifiers:
+            if name in self.necks:
+                self.add_classifier(name)
+
+    def build_parts(self, config: NetworkConfig) -> None:
+        """Make the method's own modules; the optimiser takes them at `interaction_multiplier`."""
+
+    def interact(self, cls: Tensor, patches: Tensor) -> Interaction:
+        """The method's own feature of clips; called where the configuration says that there is one.
+
+        Args:
+            cls: z_cls after the final layer norm, [B, T, D].
+            patches: Patch tokens, [B, T, N, D].
+        """
+        raise NotImplementedError(f"{type(self).__name__} makes no feature of its own")
+
+    def add_classifier(self, name: str) -> None:
+        """Put a classifier behind the BNNeck of that name; nothing while the identities are not counted."""
+        if self.config.num_identities:
+            self.classifiers[name] = IdentityClassifier(
+                self._width(name), num_identities=self.config.num_identities
+            )
 
     def forward(
         self, clips: Tensor, cameras: Tensor | None = None, *, interaction: bool = True
@@ -89,7 +105,7 @@ class XReID(nn.Module):
             clips: Normalised float [B, T, 3, H, W].
             cameras: Camera numbers int64 [B], -1 where unseen in training; none: no camera embedding, as
                 while the memory is built.
-            interaction: Whether to run SII and LII.
+            interaction: Whether to make the method's own feature.
 
         Returns:
             Every feature by name; logits in training mode only.
@@ -102,10 +118,10 @@ class XReID(nn.Module):
         proj = tokens.proj.unflatten(0, clips.shape[:2])
         patches = tokens.patches.unflatten(0, clips.shape[:2])
         sequence: dict[str, Tensor] = {"cls": cls.mean(dim=1), "proj": proj.mean(dim=1)}
-        sii = lii = fused = None
+        own = Interaction()
         if interaction and self.config.has_interaction:
-            sii, lii, fused = self._interact(cls, patches)
-            sequence["interaction"] = fused.mean(dim=1)
+            own = self.interact(cls, patches)
+            sequence["interaction"] = _sequence_of(own)
         normalised = {name: self.necks[name](feature) for name, feature in sequence.items()}
         return NetworkOutput(
             frames_cls=cls,
@@ -115,11 +131,10 @@ class XReID(nn.Module):
             sequence_proj=sequence["proj"],
             bn_cls=normalised["cls"],
             bn_proj=normalised["proj"],
-            sii=sii,
-            lii=lii,
-            interaction_frames=fused,
+            interaction_frames=own.frames,
             interaction=sequence.get("interaction"),
             bn_interaction=normalised.get("interaction"),
+            parts=own.parts,
             logits=self._logits(normalised) if self.training else {},
         )
 
@@ -174,18 +189,8 @@ class XReID(nn.Module):
         for name in output.logits:
             frames = output.frames(name)
             flat = self.necks[name](frames.flatten(0, 1), track=False)
-            logits[name] = self._classify(name, flat).unflatten(0, frames.shape[:2])
+            logits[name] = self.classify(name, flat).unflatten(0, frames.shape[:2])
         return logits
-
-    def cii_logits(self, features: Tensor) -> Tensor:
-        """Classifier outputs of O_CMII features [B, D], float32 [B, Y].
-
-        Raises:
-            ConfigError: The network has no CII classifier.
-        """
-        if "cii" not in self.classifiers:
-            raise ConfigError("the network has no CII classifier", todo="Set cii_classifier.")
-        return self._classify("cii", self.necks["cii"](features))
 
     def set_gather(self, gather: Gather) -> None:
         """Make every BNNeck use the rows of all processes: see xreid.losses.objective."""
@@ -206,23 +211,15 @@ class XReID(nn.Module):
             offset = self.camera_embedding(cameras).repeat_interleave(clips.shape[1], dim=0)
         return self.encoder(clips.flatten(0, 1), class_offset=offset)
 
-    # Paper eq 8: O_t = (SII_t + LII_t) / 2; with one branch, O is that branch
-    def _interact(self, cls: Tensor, patches: Tensor) -> tuple[Tensor | None, Tensor | None, Tensor]:
-        if self.config.detach_tokens:
-            cls, patches = cls.detach(), patches.detach()
-        sii = self.sii(cls, patches) if self.sii is not None else None
-        lii = self.lii(cls, patches) if self.lii is not None else None
-        both = [branch for branch in (sii, lii) if branch is not None]
-        return sii, lii, (both[0] + both[1]) / 2 if len(both) == 2 else both[0]
-
     def _logits(self, normalised: dict[str, Tensor]) -> dict[str, Tensor]:
         return {
-            name: self._classify(name, feature)
+            name: self.classify(name, feature)
             for name, feature in normalised.items()
             if name in self.classifiers
         }
 
-    def _classify(self, name: str, normalised: Tensor) -> Tensor:
+    def classify(self, name: str, normalised: Tensor) -> Tensor:
+        """Classifier outputs of features behind the BNNeck of that name, float32 [.., Y]."""
         with torch.autocast(normalised.device.type, enabled=False):
             return self.classifiers[name](normalised)
 
@@ -233,17 +230,8 @@ class XReID(nn.Module):
         return self.config.projection if name == "proj" else self.config.width
 
 
-def build_network(config: NetworkConfig, *, seed: int = 0) -> XReID:
-    """A network with weights drawn from `seed` and, where the config names any, pre-trained encoder weights.
-
-    The global random state is left as it was.
-
-    Raises:
-        CheckpointError: The weights are absent or of another shape.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "initialise"))
-        network = XReID(config)
-    if config.weights is not None:
-        load_encoder_weights(network.encoder.vit, config.weights)
-    return network
+def _sequence_of(own: Interaction) -> Tensor:
+    if own.sequence is not None:
+        return own.sequence
+    assert own.frames is not None, "a method gives frames, a sequence feature, or both"
+    return own.frames.mean(dim=1)

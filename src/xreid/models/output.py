@@ -21,11 +21,10 @@ class NetworkOutput:
         sequence_proj: TAP of v, [B, d].
         bn_cls: BNNeck of sequence_cls, float32 [B, D].
         bn_proj: BNNeck of sequence_proj, float32 [B, d].
-        sii: SII per frame, [B, T, D], or None where the branch is off.
-        lii: LII per frame, [B, T, D], or None where the branch is off.
-        interaction_frames: O_t, [B, T, D], or None without both branches.
-        interaction: O = TAP of O_t, [B, D], or None without both branches.
-        bn_interaction: BNNeck of O, float32 [B, D], or None without both branches.
+        interaction_frames: O_t, [B, T, D], or None where the method makes none.
+        interaction: O, for X-ReID the TAP of O_t, [B, D], or None where the method makes none.
+        bn_interaction: BNNeck of O, float32 [B, D], or None where the method makes none.
+        parts: What else the method's losses need; X-ReID's branches "sii" and "lii", each [B, T, D].
         logits: Training only: classifier outputs by feature name, float32 [B, Y].
     """
 
@@ -36,11 +35,10 @@ class NetworkOutput:
     sequence_proj: Tensor
     bn_cls: Tensor
     bn_proj: Tensor
-    sii: Tensor | None = None
-    lii: Tensor | None = None
     interaction_frames: Tensor | None = None
     interaction: Tensor | None = None
     bn_interaction: Tensor | None = None
+    parts: dict[str, Tensor] = field(default_factory=dict)
     logits: dict[str, Tensor] = field(default_factory=dict)
 
     def sequence(self, name: str) -> Tensor:
@@ -67,7 +65,7 @@ class NetworkOutput:
 
     def branches(self) -> dict[str, Tensor]:
         """Obar of each branch, the anchors of CII: "sii" and "lii" where present, else "cls", each [B, D]."""
-        found = {name: x.mean(dim=1) for name, x in (("sii", self.sii), ("lii", self.lii)) if x is not None}
+        found = {name: x.mean(dim=1) for name, x in self.parts.items() if name in ("sii", "lii")}
         return found or {"cls": self.sequence_cls}  # paper Table 5, row 4: CII alone
 
 

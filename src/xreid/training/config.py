@@ -84,7 +84,8 @@ class OptimiserConfig:
         eps: Adam's; gradients well below it move nothing, larger ones by their sign and history.
         bias_multiplier: Of the learning rate of biases, on top of the others.
         classifier_multiplier: Of the learning rate of the backbone's identity classifiers.
-        interaction_multiplier: Of the learning rate of SII, LII and CII.
+        interaction_multiplier: Of the learning rate of SII, LII and CII, or of another method's own
+            modules.
         interaction_classifier_multiplier: Of the learning rate of the interaction features' classifiers.
         warmup_epochs: Epochs of the linear warm-up.
         warmup_lr: Learning rate at its start.

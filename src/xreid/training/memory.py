@@ -15,7 +15,7 @@ from xreid.data.loader import ClipBatch, evaluation_clips
 from xreid.inference.background import ahead
 from xreid.inference.processes import Processes
 from xreid.losses.objective import Objective
-from xreid.models.network import XReID
+from xreid.models.network import TrackletNetwork
 from xreid.training.config import TrainConfig
 from xreid.training.material import Material
 
@@ -23,7 +23,7 @@ _LEAST_CLIPS = 32  # of a batch; without gradients more fits than in training
 
 
 def build_memory(
-    network: XReID,
+    network: TrackletNetwork,
     objective: Objective,
     *,
     reader: ClipReader,
@@ -85,7 +85,7 @@ def build_memory(
 
 @torch.no_grad()
 def _bank(
-    network: XReID,
+    network: TrackletNetwork,
     objective: Objective,
     *,
     clips: Iterator[ClipBatch],

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from xreid.training.config import OptimiserConfig
 
-_INTERACTION = ("sii", "lii", "cii")
+_BACKBONE = ("encoder", "camera_embedding", "necks")
 
 
 def build_optimiser(network: nn.Module, config: OptimiserConfig) -> torch.optim.Optimizer:
@@ -49,7 +49,7 @@ def multiplier(name: str, config: OptimiserConfig) -> float:
         factor = config.classifier_multiplier
         if rest[0] in ("interaction", "cii"):
             factor = config.interaction_classifier_multiplier
-    elif part in _INTERACTION:
+    elif part not in _BACKBONE:
         factor = config.interaction_multiplier
     return factor * (config.bias_multiplier if name.endswith("bias") else 1.0)
 

@@ -10,8 +10,7 @@ from xreid.data.augment import ClipAugment
 from xreid.data.clips import ClipReader
 from xreid.inference.checkpoint import Checkpoint, Preprocessing, TestSampling
 from xreid.inference.processes import Processes
-from xreid.losses.objective import Objective
-from xreid.models.network import build_network
+from xreid.methods.registry import build_network, build_objective
 from xreid.training.config import TrainConfig
 from xreid.training.material import Material
 from xreid.training.optimiser import build_optimiser
@@ -70,7 +69,7 @@ def build_pieces(
         DataError: The held-out identities cannot be evaluated.
     """
     shape = replace(config.network, num_identities=len(material.identities), cameras=material.cameras)
-    objective = Objective(config.objective, network=shape).to(processes.device)
+    objective = build_objective(config.objective, network=shape).to(processes.device)
     network = build_network(shape, seed=config.train.seed).to(processes.device)
     trainee = Trainee(
         network=network, objective=objective, optimiser=build_optimiser(network, config.optimiser)

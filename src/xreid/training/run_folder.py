@@ -20,8 +20,8 @@ from typing import Any
 
 from xreid.core.errors import ConfigError, XReidError
 from xreid.core.files import read_json, sha256_of_value, write_json
+from xreid.core.records import require_format, to_plain
 from xreid.inference.checkpoint import MODEL_IN_RUN
-from xreid.inference.records import require_format, to_plain
 from xreid.training.config import TrainConfig
 from xreid.training.material import Material
 from xreid.training.provenance import git_commit, versions

@@ -18,7 +18,7 @@ from xreid.evaluation.protocols import GENERIC
 from xreid.inference.checkpoint import Checkpoint, LoadedModel
 from xreid.inference.embed import EmbedConfig, Embedder
 from xreid.inference.processes import Processes
-from xreid.models.network import XReID
+from xreid.models.network import TrackletNetwork
 
 _PART = 64  # tracklets embedded by one process at a time
 
@@ -44,7 +44,7 @@ class HeldOutScore:
         self,
         table: TrackletTable,
         *,
-        network: XReID,
+        network: TrackletNetwork,
         checkpoint: Checkpoint,
         precision: Literal["fp32", "bf16"],
         on_unreadable: OnUnreadable,

@@ -12,7 +12,7 @@ import yaml
 
 from xreid.core.errors import ConfigError
 from xreid.core.files import atomic_file
-from xreid.inference.records import from_plain, require_format, to_plain
+from xreid.core.records import from_plain, require_format, to_plain
 from xreid.training.config import TrainConfig
 from xreid.training.presets import preset_named
 

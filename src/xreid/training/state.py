@@ -16,10 +16,10 @@ from torch import Tensor
 
 from xreid.core.errors import CheckpointError
 from xreid.core.files import atomic_folder, read_json
-from xreid.inference.records import require_format
+from xreid.core.records import require_format
 from xreid.inference.tensors import load_into, read_tensors, write_tensors
 from xreid.losses.objective import Objective
-from xreid.models.network import XReID
+from xreid.models.network import TrackletNetwork
 from xreid.training.optimiser import optimiser_tensors, restore_optimiser
 
 FORMAT = 1
@@ -36,7 +36,7 @@ class Trainee:
         optimiser: Holds Adam's moments.
     """
 
-    network: XReID
+    network: TrackletNetwork
     objective: Objective
     optimiser: torch.optim.Optimizer
 
