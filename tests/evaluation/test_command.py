@@ -9,6 +9,7 @@ import pytest
 
 from tests.evaluation.problems import VIS, embedding_set, people, row
 from xreid.cli.main import main
+from xreid.evaluation.temporal_reranking import half_of
 
 
 @pytest.fixture
@@ -81,6 +82,38 @@ def test_queries_and_gallery_embedded_apart(
     assert (code, out) == (0, expected)
 
 
+def test_reranking_is_named_wherever_a_score_is(
+    stored: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = (stored, "--rerank", "k-reciprocal", "--k1", "4", "--k2", "2", "--original_weight", "0.5")
+    code, out, _ = run(capsys, *words, "--out", str(tmp_path / "report"))
+    label = "RE-RANKED k-reciprocal v1 (k1 4, k2 2, lambda 0.5, distance squared) ["
+    assert code == 0
+    assert label in out.splitlines()[0]
+    assert "\nre-ranked " in out
+    assert "! Re-ranked, k-reciprocal v1" in out
+    assert label in (tmp_path / "report" / "evaluation.html").read_text()
+    stored_result = json.loads((tmp_path / "report" / "evaluation.json").read_text())["results"][0]
+    assert label in stored_result["label"]
+    assert stored_result["reranking"]["settings"] == {"k1": 4, "k2": 2, "lambda": 0.5, "distance": "squared"}
+    _, plain, _ = run(capsys, stored, "--json")
+    assert json.loads(plain)["results"][0]["reranking"] is None
+    assert json.loads(plain)["results"][0]["metrics"] != stored_result["metrics"]
+
+
+def test_temporal_reranking_reads_the_halves(
+    stored: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole = people(8, noise=1.5, root=tmp_path, source="hitsz-vcm")
+    for half in ("first-half", "second-half"):
+        replace(whole, table=half_of(whole.table, half)).save(tmp_path / half)
+    first, second = str(tmp_path / "first-half"), str(tmp_path / "second-half")
+    words = (stored, "--rerank", "temporal", "--first_half", first, "--second_half", second)
+    code, out, _ = run(capsys, *words)
+    assert code == 0
+    assert "RE-RANKED temporal v1 (original 0.8, whole 0.2, halves 0.1, k1 5, k2 3, lambda 0.0," in out
+
+
 def test_bad_input_is_one_line_and_exit_code_2(
     stored: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -100,6 +133,10 @@ def test_bad_input_is_one_line_and_exit_code_2(
         ([str(tmp_path / "one")], "no query tracklet"),
         ([stored, "--also", str(tmp_path / "other")], "differ in their checkpoint"),
         ([str(tmp_path / "damaged")], "damaged"),
+        ([stored, "--rerank", "k-reciprocal", "--k1", "0"], "re-ranking is set wrongly"),
+        ([stored, "--rerank", "temporal"], "needs both"),
+        ([stored, "--first_half", stored], "belong to --rerank temporal"),
+        ([stored, "--k1", "5"], "are for re-ranking"),
         ([stored, "--block_mib", "0"], "--block_mib is too small"),
         ([stored, "--confidence", "95"], "bootstrap cannot be drawn"),
         ([stored, "--resamples", "2000000000000"], "resamples 0 to 100,000"),

@@ -36,6 +36,7 @@ class EmbedOptions:
         strict: Drop frames that contradict their tracklet's person, modality or camera.
         sampling: Which frames; "auto" is the checkpoint's, "dense" takes all and averages their clips.
         frames: Frames of a clip; 0 for the checkpoint's.
+        part: Of each tracklet: whole, or its first or second half, as temporal re-ranking needs them.
         batch: Clips at once.
         precision: fp32, or bf16 (autocast).
         on_unreadable: Unreadable frames: "error", or "replace" takes the nearest readable one.
@@ -53,6 +54,7 @@ class EmbedOptions:
     strict: bool = False
     sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
     frames: int = 0
+    part: Literal["whole", "first-half", "second-half"] = "whole"
     batch: int = 32
     precision: Literal["fp32", "bf16"] = "fp32"
     on_unreadable: Literal["error", "replace"] = "error"
@@ -80,6 +82,7 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
     import torch
 
     from xreid.data.archive import open_archive
+    from xreid.evaluation.temporal_reranking import half_of
     from xreid.inference.checkpoint import load_checkpoint
     from xreid.inference.embed import EmbedConfig, embed_tracklets
     from xreid.inference.processes import job
@@ -101,6 +104,8 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
             min_frames=options.min_frames,
             strict=options.strict,
         )
+        if options.part != "whole":
+            table = half_of(table, options.part)
         workers = options.workers
         if workers is None:
             workers = min(8, os.cpu_count() or 1) if processes.device.type == "cuda" else 0

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, Literal
 
 from xreid.cli.options import parse
 from xreid.core.embeddings import EmbeddingSet
@@ -17,6 +18,8 @@ from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.notes import is_simulated, warnings
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, protocol_named
 from xreid.evaluation.report import report_data, write_report
+from xreid.evaluation.reranking import KReciprocal, Reranking
+from xreid.evaluation.temporal_reranking import PUBLISHED, TemporalReranking
 from xreid.evaluation.text import format_table
 
 
@@ -29,6 +32,12 @@ class EvaluateOptions:
         also: More such folders of the same model, e.g. queries and gallery embedded apart.
         protocol: auto, hitsz-vcm, bupt-campus/full, bupt-campus/paper64, generic or generic/lists.
         directions: I2V, V2I, or pairs such as 'vis->vis', 'ir->ir', 'all->all'; default I2V V2I.
+        rerank: none; k-reciprocal; or temporal (BUPTCampus), which needs the halves below.
+        k1: Reciprocal neighbours; default 20, temporal 5.
+        k2: Neighbours averaged; default 6, temporal 3.
+        original_weight: Share (lambda) of the original distance in re-ranking; default 0.3, temporal 0.
+        first_half: Folder of the same tracklets' first halves (xreid embed --part first-half).
+        second_half: Folder of their second halves.
         out: Folder for evaluation.json and evaluation.html (with rank lists); default none.
         json: Print JSON instead of a table.
         lists: Rank lists on the page per direction of each kind: best, typical, worst.
@@ -43,6 +52,12 @@ class EvaluateOptions:
     also: list[Path] = field(default_factory=list)
     protocol: str = "auto"
     directions: list[str] = field(default_factory=lambda: [d.name for d in DEFAULT_DIRECTIONS])
+    rerank: Literal["none", "k-reciprocal", "temporal"] = "none"
+    k1: int | None = None
+    k2: int | None = None
+    original_weight: float | None = None
+    first_half: list[Path] = field(default_factory=list)
+    second_half: list[Path] = field(default_factory=list)
     out: Path | None = None
     json: bool = False
     lists: int = 3
@@ -60,6 +75,20 @@ class EvaluateOptions:
                 )
         if not self.directions:
             raise ConfigError("--directions is empty", expected="I2V, V2I or a pair such as 'vis->vis'")
+        if self.rerank == "none" and self.k_reciprocal:
+            raise ConfigError("--k1, --k2 and --original_weight are for re-ranking", todo="Add --rerank.")
+        halves = bool(self.first_half), bool(self.second_half)
+        if halves != (self.rerank == "temporal",) * 2:
+            raise ConfigError(
+                "--first_half and --second_half belong to --rerank temporal, and it needs both",
+                todo="Embed the same archive again with --part first-half and with --part second-half.",
+            )
+
+    @property
+    def k_reciprocal(self) -> dict[str, Any]:
+        """Settings of re-ranking that were given."""
+        given = {"k1": self.k1, "k2": self.k2, "lambda_": self.original_weight}
+        return {name: value for name, value in given.items() if value is not None}
 
 
 def main(argv: Sequence[str]) -> int:
@@ -71,6 +100,7 @@ def main(argv: Sequence[str]) -> int:
         embeddings,
         protocol,
         directions=tuple(dict.fromkeys(map(Direction.parse, options.directions))),
+        reranking=_reranking(options, embeddings),
         bootstrap=Bootstrap(resamples=options.resamples, confidence=options.confidence, seed=options.seed),
         block_mib=options.block_mib,
     )
@@ -84,8 +114,25 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
+def _reranking(options: EvaluateOptions, embeddings: EmbeddingSet) -> Reranking | None:
+    if options.rerank == "none":
+        return None
+    if options.rerank == "k-reciprocal":
+        return KReciprocal(**options.k_reciprocal)
+    return TemporalReranking.of(
+        embeddings,
+        first=_combined(options.first_half),
+        second=_combined(options.second_half),
+        k_reciprocal=replace(PUBLISHED, **options.k_reciprocal),
+    )
+
+
+def _combined(folders: Sequence[Path]) -> EmbeddingSet:
+    return combine([EmbeddingSet.load(folder) for folder in folders])
+
+
 def _load(options: EvaluateOptions) -> EmbeddingSet:
-    embeddings = combine([EmbeddingSet.load(folder) for folder in (options.embeddings, *options.also)])
+    embeddings = _combined([options.embeddings, *options.also])
     if options.frames is None:
         return embeddings
     if not options.frames.is_dir():

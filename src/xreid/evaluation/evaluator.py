@@ -12,8 +12,9 @@ from xreid.core.errors import ProtocolError
 from xreid.core.tracklets import TrackletTable, index_of
 from xreid.evaluation.directions import Direction
 from xreid.evaluation.intervals import Bootstrap, estimate
-from xreid.evaluation.metrics import Ints, Side, rank_positives
+from xreid.evaluation.metrics import Ints, Side, inner_products, rank_positives
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, Protocol
+from xreid.evaluation.reranking import Reranking
 from xreid.evaluation.results import CMC_LENGTH, EvaluationResult
 from xreid.evaluation.selection import Selection, select
 
@@ -24,6 +25,7 @@ def evaluate(
     *,
     direction: Direction,
     bootstrap: Bootstrap | None = None,
+    reranking: Reranking | None = None,
     block_mib: int = 32,
 ) -> EvaluationResult:
     """Score stored embeddings under one protocol and direction.
@@ -33,6 +35,7 @@ def evaluate(
         protocol: Which tracklets ask and answer, and which pairs do not count.
         direction: Which modality asks which.
         bootstrap: How intervals are drawn; default 2,000 draws of identities, 95%, seed 0.
+        reranking: Replaces the plain scores (inner products) before ranking; what counts stays the same.
         block_mib: Memory for scores in MiB.
 
     Raises:
@@ -41,7 +44,8 @@ def evaluate(
     drawn = bootstrap or Bootstrap()
     selection = select(embeddings.table, protocol, direction=direction)
     query, gallery = sides(embeddings, selection, protocol=protocol)
-    ranks = rank_positives(query, gallery, block_mib=block_mib)
+    scores = reranking.scores(query, gallery, block_mib=block_mib) if reranking else inner_products
+    ranks = rank_positives(query, gallery, scores_of=scores, block_mib=block_mib)
     valid = ranks.counts > 0
     if not valid.any():
         raise ProtocolError(
@@ -66,6 +70,8 @@ def evaluate(
         query_identities=identities,
         bootstrap=drawn,
         origin=embeddings.origin,
+        reranking=reranking,
+        scores=scores,
     )
 
 
@@ -75,12 +81,20 @@ def evaluate_directions(
     *,
     directions: Sequence[Direction] = DEFAULT_DIRECTIONS,
     bootstrap: Bootstrap | None = None,
+    reranking: Reranking | None = None,
     block_mib: int = 32,
 ) -> tuple[EvaluationResult, ...]:
     """`evaluate` for several directions, in order."""
     return tuple(
-        evaluate(embeddings, protocol, direction=d, bootstrap=bootstrap, block_mib=block_mib)
-        for d in directions
+        evaluate(
+            embeddings,
+            protocol,
+            direction=direction,
+            bootstrap=bootstrap,
+            reranking=reranking,
+            block_mib=block_mib,
+        )
+        for direction in directions
     )
 
 

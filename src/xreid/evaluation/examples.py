@@ -21,7 +21,7 @@ class Match:
 
     Attributes:
         row: Row of the embedding set's table.
-        score: Inner product with the query, in [-1, 1].
+        score: Inner product with the query, in [-1, 1]; of a re-ranked result, minus its distance.
         hit: Whether it shows the query's identity.
     """
 
@@ -62,7 +62,7 @@ def rank_lists(
     query, gallery = sides(embeddings, result.selection, protocol=result.protocol)
     lists = []
     for kind, position in _choose(result, per_kind=per_kind):
-        top = top_matches(query, gallery, position=position, k=length)
+        top = top_matches(query, gallery, position=position, k=length, scores_of=result.scores)
         matches = zip(result.selection.gallery[top.gallery], top.scores, top.hits, strict=True)
         lists.append(
             RankList(

@@ -6,7 +6,8 @@ Every score here needs only the RANKS OF A QUERY'S POSITIVES. A rank is a count,
 sorted by value (which is several times faster than an argsort) and the positives are looked up in it.
 
 **Ties.** The gallery is ranked by falling score; equal scores keep gallery order, exactly as a stable argsort
-of the negated scores does. Scores are float32 inner products.
+of the negated scores does. Scores are float32: inner products, or what another source of scores gives (see
+`reranking`); everything else is the same code for all sources.
 
 **Pairs that do not count** (same identity and same camera, or the very same tracklet) are removed before
 ranking, as in the published evaluators. A query left without a positive has no score.
@@ -15,6 +16,7 @@ ranking, as in the published evaluators. A query left without a positive has no 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +62,18 @@ class Side:
 
     def __len__(self) -> int:
         return len(self.vectors)
+
+
+class ScoreSource(Protocol):
+    """Where scores come from, one block of queries at a time."""
+
+    def __call__(self, query: Side, gallery: Side, *, block: slice, out: Vectors) -> None:
+        """Fill `out`, float32 [queries in the block, G], with finite scores; higher is nearer."""
+
+
+def inner_products(query: Side, gallery: Side, *, block: slice, out: Vectors) -> None:
+    """The plain scores: cosines where the vectors are of unit length."""
+    np.matmul(query.vectors[block], gallery.vectors.T, out=out)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,12 +127,15 @@ class PositiveRanks:
         return float(np.mean(self.counts[valid] / self.candidates[valid])) if valid.any() else 0.0
 
 
-def rank_positives(query: Side, gallery: Side, *, block_mib: int = 32) -> PositiveRanks:
+def rank_positives(
+    query: Side, gallery: Side, *, scores_of: ScoreSource = inner_products, block_mib: int = 32
+) -> PositiveRanks:
     """Rank of every positive of every query.
 
     Args:
         query: The tracklets that ask.
         gallery: The tracklets that answer.
+        scores_of: Where the scores come from.
         block_mib: Memory for scores in MiB; decides how many queries are ranked at once, not the result
             (beyond the last bit of a float32 product).
 
@@ -133,7 +150,7 @@ def rank_positives(query: Side, gallery: Side, *, block_mib: int = 32) -> Positi
     for start in range(0, len(query), rows):
         block = slice(start, min(start + rows, len(query)))
         size = block.stop - start
-        np.matmul(query.vectors[block], gallery.vectors.T, out=scores[:size])
+        scores_of(query, gallery, block=block, out=scores[:size])
         asking, answering, forbidden = index.pairs(query, gallery, block=block)
         scores[asking[forbidden], answering[forbidden]] = -np.inf
         np.copyto(ordered[:size], scores[:size])
@@ -203,7 +220,7 @@ class TopMatches:
 
     Attributes:
         gallery: int64 [k], positions in the gallery, best first.
-        scores: float32 [k].
+        scores: float32 [k], by the source that ranked them.
         hits: bool [k], whether the identity is the query's.
     """
 
@@ -212,13 +229,17 @@ class TopMatches:
     hits: npt.NDArray[np.bool_]
 
 
-def top_matches(query: Side, gallery: Side, *, position: int, k: int) -> TopMatches:
+def top_matches(
+    query: Side, gallery: Side, *, position: int, k: int, scores_of: ScoreSource = inner_products
+) -> TopMatches:
     """The first k gallery tracklets of the query at `position`, by the same rules as `rank_positives`.
 
     Fewer than k where fewer count.
     """
     block = slice(position, position + 1)
-    scores = gallery.vectors @ query.vectors[position]
+    scores = np.empty((1, len(gallery)), dtype=np.float32)
+    scores_of(query, gallery, block=block, out=scores)
+    scores = scores[0]
     _, answering, forbidden = _IdentityIndex(gallery.identities).pairs(query, gallery, block=block)
     scores[answering[forbidden]] = -np.inf
     order = np.argsort(-scores, kind="stable")[: min(k, len(scores) - int(forbidden.sum()))]

@@ -23,6 +23,12 @@ def warnings(results: Sequence[EvaluationResult], *, simulated: bool) -> tuple[s
             "Simulated data: the figures are drawn, not filmed. These scores compare methods with each "
             "other; they say nothing about real people or cameras, and must not stand beside published ones."
         )
+    if results[0].reranking:
+        found.append(
+            f"Re-ranked, {results[0].reranking.label}: every score depends on all queries and on the whole "
+            "gallery, so a single search cannot reach it; not comparable with plain scores, as nearly all "
+            "published ones are."
+        )
     for head, part in _WARNINGS:
         per_direction = [f"{r.direction.name} {text}" for r in results if (text := part(r))]
         if per_direction and not (simulated and part is _sizes):

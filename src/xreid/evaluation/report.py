@@ -77,6 +77,8 @@ def render_page(
         "title": title,
         "version": xreid.__version__,
         "protocol": results[0].protocol,
+        "label": results[0].label,
+        "reranked": results[0].reranking is not None,
         "warnings": warnings(results, simulated=is_simulated(embeddings)),
         "limits": limits(results),
         "sections": sections,
@@ -93,6 +95,7 @@ def _origin(result: EvaluationResult, embeddings: EmbeddingSet) -> list[tuple[st
     return [
         ("protocol", result.protocol.label),
         ("rule", result.protocol.summary),
+        ("re-ranking", result.reranking.label if result.reranking else "none"),
         ("source", origin.source),
         ("licence", origin.licence),
         ("checkpoint (SHA-256)", origin.checkpoint),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,8 +12,9 @@ import numpy as np
 from xreid.core.embeddings import EmbeddingOrigin
 from xreid.evaluation.directions import Direction
 from xreid.evaluation.intervals import Bootstrap, Estimate
-from xreid.evaluation.metrics import METRICS, Floats, PositiveRanks
+from xreid.evaluation.metrics import METRICS, Floats, PositiveRanks, ScoreSource, inner_products
 from xreid.evaluation.protocols import Protocol
+from xreid.evaluation.reranking import Reranking
 from xreid.evaluation.selection import Selection
 
 CMC_LENGTH = 50
@@ -35,6 +36,8 @@ class EvaluationResult:
         query_identities: Q identities.
         bootstrap: How the intervals were drawn.
         origin: What made the vectors.
+        reranking: What replaced the plain scores; None for inner products.
+        scores: Where the ranks' scores came from.
     """
 
     protocol: Protocol
@@ -48,6 +51,14 @@ class EvaluationResult:
     query_identities: tuple[str, ...]
     bootstrap: Bootstrap
     origin: EmbeddingOrigin
+    reranking: Reranking | None = None
+    scores: ScoreSource = field(default=inner_products, repr=False)
+
+    @property
+    def label(self) -> str:
+        """What is printed with every score: the protocol and, where there is one, the re-ranking."""
+        after = f" RE-RANKED {self.reranking.label}" if self.reranking else ""
+        return f"{self.protocol.label}{after}"
 
     @property
     def num_queries(self) -> int:
@@ -100,6 +111,8 @@ class EvaluationResult:
                 "hash": self.protocol.hash,
                 "rule": self.protocol.summary,
             },
+            "reranking": self.reranking.summary() if self.reranking else None,
+            "label": self.label,
             "direction": self.direction.name,
             "metrics": {name: asdict(self.metrics[name]) for name in METRICS},
             "interval": {**asdict(self.bootstrap), "over": "query identities"},

@@ -22,9 +22,9 @@ def interval(estimate: Estimate) -> str:
 
 
 def format_table(results: Sequence[EvaluationResult], *, notes: Sequence[str] = ()) -> str:
-    """A table that fits a terminal, headed by protocol, hash and checkpoint; all results share a protocol."""
+    """A table for a terminal, headed by what all results share: protocol, re-ranking, checkpoint."""
     first = results[0]
-    body = [["", *(r.direction.name for r in results)]]
+    body = [["re-ranked" if first.reranking else "", *(r.direction.name for r in results)]]
     for name in METRICS:
         cells = [f"{percent(r.metrics[name].value):>6}  {interval(r.metrics[name])}" for r in results]
         body.append([name, *cells])
@@ -41,8 +41,6 @@ def format_table(results: Sequence[EvaluationResult], *, notes: Sequence[str] = 
     widths = [max(map(len, column)) for column in zip(*body, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in body]
     drawn = first.bootstrap
-    head = (
-        f"{first.protocol.label}   source {first.origin.source}   checkpoint {first.origin.checkpoint[:12]}"
-    )
+    head = f"{first.label}   source {first.origin.source}   checkpoint {first.origin.checkpoint[:12]}"
     foot = f"Percent. Intervals: {100 * drawn.confidence:g}%, {drawn.resamples:,} draws of query identities."
     return "\n".join([head, "", *lines, "", foot, *(f"! {note}" for note in notes)])
