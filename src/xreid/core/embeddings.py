@@ -57,11 +57,13 @@ class EmbeddingSet:
         vectors: float32 [N, D], finite, each row of unit length.
         table: The N tracklets, row i beside vector i.
         origin: What made the vectors.
+        calibration: What calibration.json of the checkpoint said (evaluation/calibration.py); None without.
     """
 
     vectors: npt.NDArray[np.float32]
     table: TrackletTable
     origin: EmbeddingOrigin
+    calibration: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
         v = self.vectors
@@ -93,6 +95,8 @@ class EmbeddingSet:
             write_table(self.table, temporary / "tracklets.parquet")
             meta = {"format": FORMAT_VERSION, "root": str(self.table.root), "origin": asdict(self.origin)}
             meta["vectors_sha256"] = sha256_of_file(temporary / "vectors.npy")
+            if self.calibration is not None:
+                meta["calibration"] = self.calibration
             (temporary / "embedding.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -132,6 +136,7 @@ class EmbeddingSet:
             vectors=np.load(folder / "vectors.npy"),
             table=replace(table, licence=origin.licence),
             origin=origin,
+            calibration=meta.get("calibration"),
         )
 
 

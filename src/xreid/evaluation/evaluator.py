@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,8 @@ def combine(sets: Sequence[EmbeddingSet]) -> EmbeddingSet:
     Frame paths become absolute where the sets have different roots.
 
     Raises:
-        ProtocolError: The sets come from different checkpoints, configurations or preprocessing.
+        ProtocolError: The sets come from different checkpoints, configurations or preprocessing, or carry
+            different calibrations.
         DataError: A tracklet name occurs twice.
     """
     first = sets[0]
@@ -142,4 +144,19 @@ def combine(sets: Sequence[EmbeddingSet]) -> EmbeddingSet:
     table = TrackletTable(
         root=first.table.root, rows=tuple(rows), source=first.table.source, licence=first.table.licence
     )
-    return EmbeddingSet(vectors=np.concatenate([s.vectors for s in sets]), table=table, origin=first.origin)
+    return EmbeddingSet(
+        vectors=np.concatenate([s.vectors for s in sets]),
+        table=table,
+        origin=first.origin,
+        calibration=_common_calibration(sets),
+    )
+
+
+def _common_calibration(sets: Sequence[EmbeddingSet]) -> dict[str, Any] | None:
+    carried = [s.calibration for s in sets if s.calibration is not None]
+    if any(other != carried[0] for other in carried[1:]):
+        raise ProtocolError(
+            "the embedding sets carry different calibrations",
+            todo="Run the same `xreid embed` commands again: they take the checkpoint's present calibration.",
+        )
+    return carried[0] if carried else None
