@@ -125,6 +125,20 @@ def test_update_between_loss_and_backward_is_harmless() -> None:
     assert torch.equal(found, expected)
 
 
+@pytest.mark.parametrize("count", [1, 3, 4, 9])
+def test_hard_negatives_are_the_most_similar_other_identities(count: int) -> None:
+    module, b = filled(hard_negatives=count), features()
+    found = module.loss(b, LABELS, MODALITIES)
+    for modality, name in enumerate(("vis", "ir")):
+        total = 0.0
+        for i in range(len(b)):
+            cosines = [float(unit(b[i]) @ module.memory[modality, y]) / 0.05 for y in range(Y)]
+            own = cosines.pop(int(LABELS[i]))
+            hardest = sorted(cosines, reverse=True)[:count]
+            total -= own - math.log(sum(math.exp(c) for c in (own, *hardest)))
+        assert found[name].item() == pytest.approx(total / len(b), rel=1e-9)
+
+
 def test_bound_without_temperature() -> None:
     """The reason for the default: with cosine 1 against 499 times -1, the best there is, 4.23 is left."""
     module = CrossModalityPrototypes(PrototypeConfig(temperature=None), num_identities=500, width=3)

@@ -35,6 +35,21 @@ def test_triplet_follows_its_equation(margin: float) -> None:
     assert found.item() == pytest.approx(naive_triplet(features(), LABELS, margin), rel=1e-12)
 
 
+def test_across_modalities_only_the_other_modality_is_looked_at() -> None:
+    x, modalities = features(), torch.tensor([0, 0, 1, 0, 1, 1])
+    total = 0.0
+    for a in range(6):
+        others = [o for o in range(6) if modalities[o] != modalities[a]]
+        distance = {o: float((x[a] - x[o]).norm()) for o in others}
+        positive = max(distance[o] for o in others if LABELS[o] == LABELS[a])
+        negative = min(distance[o] for o in others if LABELS[o] != LABELS[a])
+        total += max(0.0, 0.3 + positive - negative)
+    found = batch_hard_triplet(x, LABELS, margin=0.3, modalities=modalities)
+    assert found.item() == pytest.approx(total / 6, rel=1e-9)
+    with pytest.raises(DataError, match="no positive or no negative in the other modality"):
+        batch_hard_triplet(x, LABELS, margin=0.3, modalities=torch.tensor([0, 0, 0, 0, 1, 1]))
+
+
 def test_triplet_agrees_with_pytorch_metric_learning() -> None:
     losses = pytest.importorskip("pytorch_metric_learning.losses")
     miners = pytest.importorskip("pytorch_metric_learning.miners")

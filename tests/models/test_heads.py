@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from xreid.core.errors import DataError
-from xreid.models.heads import BNNeck
+from xreid.models.heads import BNNeck, PerModalityBNNeck
 
 
 def test_equals_batchnorm1d_with_frozen_bias() -> None:
@@ -37,3 +37,22 @@ def test_one_clip_is_an_error() -> None:
 
 def test_bfloat16_is_normalised_in_float32() -> None:
     assert BNNeck(4)(torch.randn(8, 4).bfloat16()).dtype == torch.float32
+
+
+def test_a_neck_of_each_modality_takes_its_own_mean_and_spread_off() -> None:
+    neck, modalities = PerModalityBNNeck(3), torch.tensor([0, 1, 1, 0, 1, 0, 1])
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(7, 3, generator=generator) + 10 * modalities.unsqueeze(1)
+    trained = neck(x, modalities=modalities)
+    for modality in (0, 1):
+        rows = modalities == modality
+        alone = BNNeck(3)
+        torch.testing.assert_close(trained[rows], alone(x[rows]))
+        neck.eval(), alone.eval()
+        torch.testing.assert_close(neck(x, modalities=modalities)[rows], alone(x[rows]))
+        neck.train()
+
+
+def test_a_neck_of_each_modality_needs_to_know_them() -> None:
+    with pytest.raises(DataError, match="Give the modality of every clip"):
+        PerModalityBNNeck(3)(torch.randn(4, 3))

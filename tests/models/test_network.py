@@ -201,3 +201,13 @@ def test_parameter_counts_of_the_paper_scale() -> None:
         "classifiers": 640_000,
     }
     assert sum(width for _, width in network.layout) == 2048
+
+
+def test_necks_of_each_modality_are_used_in_training_and_in_embedding() -> None:
+    network, modalities = small(neck="per-modality", cii_classifier=True), torch.tensor([0, 1, 0, 1])
+    output = network(clips(4), modalities=modalities)
+    assert output.bn_cls[modalities == 1].mean(dim=0).abs().max() < 1e-5
+    assert network.frame_logits(output)["proj"].shape == (4, 4, 5)
+    assert network.cii_logits(output.interaction, modalities=modalities).shape == (4, 5)
+    as_they_are, exchanged = (network.embed(clips(4), modalities=m) for m in (modalities, 1 - modalities))
+    assert not torch.allclose(as_they_are, exchanged)

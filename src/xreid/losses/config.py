@@ -28,6 +28,7 @@ class PrototypeConfig:
             identities cannot fall below 4.23. The default is that of the authors' code.
         denominator: Identities in the sum of eqs 3 and 4: "all" (the authors' code) or those of the "batch"
             (printed).
+        hard_negatives: Other identities in the sum: only that many, the most similar to the clip; 0: all.
         pairing: Which memories a clip is held against: "both" or that of its "own" modality.
         reduction: Over the clips of a batch: "mean", or "sum".
     """
@@ -38,12 +39,17 @@ class PrototypeConfig:
     momentum: float = 0.2
     temperature: float | None = 0.05
     denominator: Literal["all", "batch"] = "all"
+    hard_negatives: int = 0
     pairing: Literal["both", "own"] = "both"
     reduction: Literal["mean", "sum"] = "mean"
 
     def __post_init__(self) -> None:
         if not 0 <= self.momentum < 1:
             raise ConfigError("momentum is out of range", expected="0 <= mu < 1", got=str(self.momentum))
+        if self.hard_negatives < 0:
+            raise ConfigError(
+                "hard_negatives is out of range", expected="0 or more", got=str(self.hard_negatives)
+            )
         if self.temperature is not None and self.temperature <= 0:
             raise ConfigError("temperature is out of range", expected="above 0", got=str(self.temperature))
 
@@ -84,6 +90,8 @@ class ObjectiveConfig:
         triplet_weight: Weight of L_tri, the sum over `triplet_features`.
         triplet_features: Sequence features, before BN, under the triplet loss. The authors' code adds "cls".
         triplet_margin: Margin of the triplet loss.
+        triplet_pairs: Candidates for a clip's hardest positive and negative: "all" clips, or those of the
+            other modality ("cross").
         identity_weight: Weight of L_ce, the sum over the network's classifiers; 0.25 in the authors' code.
         frame_identity_weight: Weight of the identity cross-entropy of single frames, averaged over the
             frames of a clip; 1 in the authors' code, absent from the paper.
@@ -101,6 +109,7 @@ class ObjectiveConfig:
     triplet_weight: float = 1.0
     triplet_features: tuple[FeatureName, ...] = ("proj", "interaction")
     triplet_margin: float = 0.3
+    triplet_pairs: Literal["all", "cross"] = "all"
     identity_weight: float = 1.0
     frame_identity_weight: float = 0.0
     label_smoothing: float = 0.0

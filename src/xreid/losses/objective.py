@@ -176,7 +176,12 @@ class Objective(nn.Module):
 
     def triplet(self, features: Tensor, batch: BatchLabels) -> Tensor:
         """Batch-hard triplet of the clips of all processes."""
-        return batch_hard_triplet(batch.gather(features), batch.labels, margin=self.config.triplet_margin)
+        return batch_hard_triplet(
+            batch.gather(features),
+            batch.labels,
+            margin=self.config.triplet_margin,
+            modalities=batch.modalities if self.config.triplet_pairs == "cross" else None,
+        )
 
     def identity(self, logits: Tensor, batch: BatchLabels) -> Tensor:
         """Mean cross-entropy of clips [B, Y] or of their frames [B, T, Y]."""

@@ -91,11 +91,12 @@ class CrossModalityPrototypes(nn.Module):
             logits = unit @ memory[modality].t()
             if self.config.temperature is not None:
                 logits = logits / self.config.temperature
+            clip_targets = targets
             if self.config.pairing == "own":
                 own = modalities == modality
                 logits, clip_targets = logits[own], targets[own]
-            else:
-                clip_targets = targets
+            if self.config.hard_negatives:
+                logits, clip_targets = _hardest(logits, clip_targets, count=self.config.hard_negatives)
             terms[name] = F.cross_entropy(logits, clip_targets, reduction=self.config.reduction)
         return terms
 
@@ -140,3 +141,11 @@ class CrossModalityPrototypes(nn.Module):
     def _require_initialised(self) -> None:
         if not bool(self.is_initialised):
             raise DataError("the prototype memories are empty", todo="Call initialise before training.")
+
+
+def _hardest(logits: Tensor, targets: Tensor, *, count: int) -> tuple[Tensor, Tensor]:
+    """Logits [B, 1 + count]: the target's first, then those of the most similar others; and targets 0."""
+    own = logits.gather(1, targets.unsqueeze(1))
+    others = logits.scatter(1, targets.unsqueeze(1), -torch.inf)
+    hardest = others.topk(min(count, logits.shape[1] - 1), dim=1).values
+    return torch.cat([own, hardest], dim=1), torch.zeros_like(targets)

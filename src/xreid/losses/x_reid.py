@@ -57,7 +57,9 @@ class XReIDObjective(Objective):
                     loss = everywhere[batch.modalities == modality].mean()
                     terms[f"cmcl_{branch}_{name}"] = (config.cmcl_weight, loss)
             if config.cii_identity_weight:
-                loss = self.identity(network.cii_logits(crossed_branch), batch)
+                loss = self.identity(
+                    network.cii_logits(crossed_branch, modalities=batch.local_modalities), batch
+                )
                 terms[f"cii_identity_{branch}"] = (config.cii_identity_weight, loss)
             if config.cii_triplet_weight:
                 loss = self.triplet(crossed_branch, batch)

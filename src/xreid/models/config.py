@@ -51,6 +51,8 @@ class NetworkConfig:
             tokens are never cut.
         classifiers: Sequence features that carry a BNNeck classifier. The paper puts the identity loss on
             "the backbone's sequence feature" and on O: the former is read as its b, the projected feature.
+        neck: "shared": one BNNeck a feature, as the paper has it; "per-modality": one for each modality, so
+            that what sets all infrared features apart from all visible ones is taken off.
         cii_classifier: Give O_CMII its own BNNeck classifier, for the optional losses that keep CII from
             collapsing to the identity.
         feature_layout: Inference feature: "bn_concat" = [BN cls; BN proj; BN O] as the authors' code,
@@ -85,6 +87,7 @@ class NetworkConfig:
     interaction_heads: int = 12
     detach_tokens: bool = False
     classifiers: tuple[FeatureName, ...] = ("proj", "interaction")
+    neck: Literal["shared", "per-modality"] = "shared"
     cii_classifier: bool = False
     feature_layout: Literal["bn_concat", "paper_letter"] = "bn_concat"
     gradient_checkpointing: bool = False

@@ -40,11 +40,12 @@ class BNNeck(nn.Module):
         self.register_buffer("running_mean", torch.zeros(width))
         self.register_buffer("running_var", torch.ones(width))
 
-    def forward(self, features: Tensor, *, track: bool = True) -> Tensor:
+    def forward(self, features: Tensor, *, modalities: Tensor | None = None, track: bool = True) -> Tensor:
         """Normalise [B, D] by the statistics of the batch (training) or by the running ones (evaluation).
 
         Args:
             features: [B, D], any floating type.
+            modalities: Not looked at: both modalities share their statistics.
             track: Whether a training batch updates the running statistics; frame features do not, since
                 inference only ever normalises sequence features.
 
@@ -71,6 +72,52 @@ class BNNeck(nn.Module):
     def _track(self, mean: Tensor, variance: Tensor) -> None:
         self.running_mean.lerp_(mean, self.momentum)
         self.running_var.lerp_(variance, self.momentum)
+
+
+class PerModalityBNNeck(nn.Module):
+    """A BNNeck for each modality, so that neither's mean and spread are part of the feature."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.of_modality = nn.ModuleList([BNNeck(width), BNNeck(width)])
+
+    @property
+    def gather(self) -> Gather:
+        """The gather of both."""
+        return self._necks()[0].gather
+
+    @gather.setter
+    def gather(self, gather: Gather) -> None:
+        for neck in self._necks():
+            neck.gather = gather
+
+    def forward(self, features: Tensor, *, modalities: Tensor | None = None, track: bool = True) -> Tensor:
+        """As `BNNeck.forward`, each row by its modality; every process has as many rows of each.
+
+        Args:
+            features: [B, D], any floating type.
+            modalities: [B], 0 visible, 1 infrared.
+            track: Whether a training batch updates the running statistics.
+
+        Raises:
+            DataError: There are no modalities, or a training batch has one row of a modality.
+        """
+        if modalities is None:
+            raise DataError(
+                "this network has a BNNeck for each modality", todo="Give the modality of every clip."
+            )
+        normalised = torch.zeros_like(features, dtype=torch.promote_types(features.dtype, torch.float32))
+        for modality, neck in enumerate(self._necks()):
+            chosen = modalities == modality
+            if not self.training:
+                normalised = torch.where(chosen.unsqueeze(1), neck(features), normalised)
+            elif bool(chosen.any()):
+                rows = chosen.nonzero().squeeze(1)
+                normalised = normalised.index_copy(0, rows, neck(features[rows], track=track))
+        return normalised
+
+    def _necks(self) -> list[BNNeck]:
+        return [neck for neck in self.of_modality if isinstance(neck, BNNeck)]
 
 
 class IdentityClassifier(nn.Linear):

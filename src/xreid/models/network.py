@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from xreid.core.errors import DataError
 from xreid.models.backbone import ClipImageEncoder, FrameTokens
 from xreid.models.config import FeatureName, NetworkConfig
-from xreid.models.heads import BNNeck, Gather, IdentityClassifier
+from xreid.models.heads import BNNeck, Gather, IdentityClassifier, PerModalityBNNeck
 from xreid.models.output import NetworkOutput
 
 
@@ -71,7 +71,9 @@ class TrackletNetwork(nn.Module):
         if config.camera_embedding and config.cameras:
             self.camera_embedding = CameraEmbedding(config.width, num_cameras=len(config.cameras))
         self.build_parts(config)
-        self.necks = nn.ModuleDict({name: BNNeck(self._width(name)) for name in self._feature_names()})
+        self.necks = nn.ModuleDict()
+        for name in self._feature_names():
+            self.add_neck(name)
         self.classifiers = nn.ModuleDict()
         for name in config.classifiers:
             if name in self.necks:
@@ -89,6 +91,17 @@ class TrackletNetwork(nn.Module):
         """
         raise NotImplementedError(f"{type(self).__name__} makes no feature of its own")
 
+    def add_neck(self, name: str) -> None:
+        """Put a BNNeck behind the feature of that name."""
+        kind = PerModalityBNNeck if self.config.neck == "per-modality" else BNNeck
+        self.necks[name] = kind(self._width(name))
+
+    def normalise(
+        self, name: str, features: Tensor, *, modalities: Tensor | None, track: bool = True
+    ) -> Tensor:
+        """Features [B, D] behind the BNNeck of that name, float32; see `BNNeck.forward`."""
+        return self.necks[name](features, modalities=modalities, track=track)
+
     def add_classifier(self, name: str) -> None:
         """Put a classifier behind the BNNeck of that name; nothing while the identities are not counted."""
         if self.config.num_identities:
@@ -97,7 +110,12 @@ class TrackletNetwork(nn.Module):
             )
 
     def forward(
-        self, clips: Tensor, cameras: Tensor | None = None, *, interaction: bool = True
+        self,
+        clips: Tensor,
+        cameras: Tensor | None = None,
+        *,
+        modalities: Tensor | None = None,
+        interaction: bool = True,
     ) -> NetworkOutput:
         """Features of a batch of clips.
 
@@ -105,6 +123,7 @@ class TrackletNetwork(nn.Module):
             clips: Normalised float [B, T, 3, H, W].
             cameras: Camera numbers int64 [B], -1 where unseen in training; none: no camera embedding, as
                 while the memory is built.
+            modalities: [B], 0 visible, 1 infrared; needed where each has a BNNeck of its own.
             interaction: Whether to make the method's own feature.
 
         Returns:
@@ -122,7 +141,9 @@ class TrackletNetwork(nn.Module):
         if interaction and self.config.has_interaction:
             own = self.interact(cls, patches)
             sequence["interaction"] = _sequence_of(own)
-        normalised = {name: self.necks[name](feature) for name, feature in sequence.items()}
+        normalised = {
+            name: self.normalise(name, feature, modalities=modalities) for name, feature in sequence.items()
+        }
         return NetworkOutput(
             frames_cls=cls,
             frames_proj=proj,
@@ -134,6 +155,7 @@ class TrackletNetwork(nn.Module):
             interaction_frames=own.frames,
             interaction=sequence.get("interaction"),
             bn_interaction=normalised.get("interaction"),
+            modalities=modalities,
             parts=own.parts,
             logits=self._logits(normalised) if self.training else {},
         )
@@ -148,26 +170,31 @@ class TrackletNetwork(nn.Module):
         return tuple((prefix + name, self._width(name)) for name in names)
 
     @torch.no_grad()
-    def embed(self, clips: Tensor, cameras: Tensor | None = None) -> Tensor:
-        """Inference features in evaluation mode (the module's mode is left as it was); CII is not run.
+    def embed(
+        self, clips: Tensor, cameras: Tensor | None = None, *, modalities: Tensor | None = None
+    ) -> Tensor:
+        """Inference features in evaluation mode (the module's mode is left as it was).
 
         Args:
             clips: Normalised float [B, T, 3, H, W].
             cameras: Camera numbers int64 [B], -1 where unseen in training; none: no camera embedding.
+            modalities: [B], 0 visible, 1 infrared; needed where each has a BNNeck of its own.
 
         Returns:
             float32 [B, sum of the layout's widths], each row of unit length.
         """
-        return F.normalize(self.features(clips, cameras), dim=1)
+        return F.normalize(self.features(clips, cameras, modalities=modalities), dim=1)
 
     @torch.no_grad()
-    def features(self, clips: Tensor, cameras: Tensor | None = None) -> Tensor:
+    def features(
+        self, clips: Tensor, cameras: Tensor | None = None, *, modalities: Tensor | None = None
+    ) -> Tensor:
         """As `embed`, before the rows are brought to unit length: what clips of one tracklet are averaged
         as."""
         was_training = self.training
         self.eval()
         try:
-            output = self(clips, cameras)
+            output = self(clips, cameras, modalities=modalities)
         finally:
             self.train(was_training)
         parts = {
@@ -187,15 +214,17 @@ class TrackletNetwork(nn.Module):
         """
         logits = {}
         for name in output.logits:
-            frames = output.frames(name)
-            flat = self.necks[name](frames.flatten(0, 1), track=False)
+            frames, modalities = output.frames(name), output.modalities
+            if modalities is not None:
+                modalities = modalities.repeat_interleave(frames.shape[1])
+            flat = self.normalise(name, frames.flatten(0, 1), modalities=modalities, track=False)
             logits[name] = self.classify(name, flat).unflatten(0, frames.shape[:2])
         return logits
 
     def set_gather(self, gather: Gather) -> None:
         """Make every BNNeck use the rows of all processes: see xreid.losses.objective."""
         for neck in self.necks.values():
-            assert isinstance(neck, BNNeck)
+            assert isinstance(neck, BNNeck | PerModalityBNNeck)
             neck.gather = gather
 
     def _encode(self, clips: Tensor, cameras: Tensor | None) -> FrameTokens:

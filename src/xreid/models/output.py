@@ -24,6 +24,7 @@ class NetworkOutput:
         interaction_frames: O_t, [B, T, D], or None where the method makes none.
         interaction: O, for X-ReID the TAP of O_t, [B, D], or None where the method makes none.
         bn_interaction: BNNeck of O, float32 [B, D], or None where the method makes none.
+        modalities: [B], 0 visible, 1 infrared, as they were given.
         parts: What else the method's losses need; X-ReID's branches "sii" and "lii", each [B, T, D].
         logits: Training only: classifier outputs by feature name, float32 [B, Y].
     """
@@ -38,6 +39,7 @@ class NetworkOutput:
     interaction_frames: Tensor | None = None
     interaction: Tensor | None = None
     bn_interaction: Tensor | None = None
+    modalities: Tensor | None = None
     parts: dict[str, Tensor] = field(default_factory=dict)
     logits: dict[str, Tensor] = field(default_factory=dict)
 

@@ -10,7 +10,6 @@ from torch import Tensor
 from xreid.core.errors import ConfigError
 from xreid.models.config import NetworkConfig
 from xreid.models.cross_interaction import CrossModalityInteraction
-from xreid.models.heads import BNNeck
 from xreid.models.interaction import LongTermInteraction, ShortTermInteraction
 from xreid.models.network import Interaction, TrackletNetwork
 
@@ -36,7 +35,7 @@ class XReID(TrackletNetwork):
     def __init__(self, config: NetworkConfig) -> None:
         super().__init__(config)
         if config.cii_classifier and config.use_cii:
-            self.necks["cii"] = BNNeck(config.width)
+            self.add_neck("cii")
             self.add_classifier("cii")
 
     # Paper eq 8: O_t = (SII_t + LII_t) / 2; with one branch, O is that branch
@@ -52,12 +51,12 @@ class XReID(TrackletNetwork):
         both = list(parts.values())
         return Interaction(frames=(both[0] + both[1]) / 2 if len(both) == 2 else both[0], parts=parts)
 
-    def cii_logits(self, features: Tensor) -> Tensor:
-        """Classifier outputs of O_CMII features [B, D], float32 [B, Y].
+    def cii_logits(self, features: Tensor, *, modalities: Tensor | None = None) -> Tensor:
+        """Classifier outputs of O_CMII features [B, D] of clips of these modalities [B], float32 [B, Y].
 
         Raises:
             ConfigError: The network has no CII classifier.
         """
         if "cii" not in self.classifiers:
             raise ConfigError("the network has no CII classifier", todo="Set cii_classifier.")
-        return self.classify("cii", self.necks["cii"](features))
+        return self.classify("cii", self.normalise("cii", features, modalities=modalities))

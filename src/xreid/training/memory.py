@@ -106,7 +106,7 @@ def _bank(
         for batch in batches:
             moved = batch.to(device, non_blocking=True)
             with torch.autocast(device.type, dtype=torch.bfloat16, enabled=bf16):
-                output = network(moved.clips, None, interaction=False)
+                output = network(moved.clips, None, modalities=moved.modalities, interaction=False)
             where = torch.tensor([place[row] for row in batch.rows.tolist()], device=device)
             features[where] = objective.bank_features(output).to(features)
             labels[where], modalities[where] = moved.labels, moved.modalities

@@ -109,7 +109,7 @@ class Stepper:
         network, bf16 = self.trainee.network, self.config.train.precision == "bf16"
         kind = self.processes.device.type
         with torch.autocast(kind, dtype=torch.bfloat16, enabled=bf16), _attention_of(kind, bf16=bf16):
-            output = network(batch.clips, batch.cameras)
+            output = network(batch.clips, batch.cameras, modalities=batch.modalities)
             terms = self.trainee.objective(
                 output,
                 batch.labels,
