@@ -31,6 +31,7 @@ class EmbedOptions:
         out: Folder of the embedding set.
         subset: Subsets to embed (train, auxiliary, query, gallery); default query and gallery where the
             archive has them, else all.
+        held_out: Embed the identities that the run kept out of training (--selection.held_out) instead.
         layout: Layout of the archive; "auto" decides by structure.
         min_frames: Shorter tracklets are left out; none: the layout's rule (12 for HITSZ-VCM).
         strict: Drop frames that contradict their tracklet's person, modality or camera.
@@ -49,6 +50,7 @@ class EmbedOptions:
     data: Path
     out: Path
     subset: list[str] = field(default_factory=list)
+    held_out: bool = False
     layout: Literal["auto", "hitsz-vcm", "bupt-campus", "table", "folder"] = "auto"
     min_frames: int | None = None
     strict: bool = False
@@ -65,6 +67,8 @@ class EmbedOptions:
     def __post_init__(self) -> None:
         if self.threads < 0 or (self.workers or 0) < 0:
             raise ConfigError("threads and workers must not be negative")
+        if self.held_out and self.subset:
+            raise ConfigError("--held_out and --subset exclude each other", todo="Leave out one of them.")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -83,6 +87,7 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
 
     from xreid.data.archive import open_archive
     from xreid.evaluation.temporal_reranking import half_of
+    from xreid.inference.calibrated import carry_calibration
     from xreid.inference.checkpoint import load_checkpoint
     from xreid.inference.embed import EmbedConfig, embed_tracklets
     from xreid.inference.processes import job
@@ -109,9 +114,10 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
         workers = options.workers
         if workers is None:
             workers = min(8, os.cpu_count() or 1) if processes.device.type == "cuda" else 0
-        return embed_tracklets(
+        chosen = _held_out(table, options) if options.held_out else _chosen(table, options.subset)
+        embeddings = embed_tracklets(
             model,
-            _chosen(table, options.subset),
+            chosen,
             out=options.out,
             config=config,
             processes=processes,
@@ -119,6 +125,13 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
             tell=tell,
             note=note,
         )
+        return carry_calibration(embeddings, model, out=options.out, write=processes.is_first, note=note)
+
+
+def _held_out(table: TrackletTable, options: EmbedOptions) -> TrackletTable:
+    from xreid.training.held_out import held_out_tracklets
+
+    return held_out_tracklets(table, options.checkpoint)
 
 
 def _chosen(table: TrackletTable, subsets: list[str]) -> TrackletTable:

@@ -16,6 +16,7 @@ VERBS = {
     "train": "train a model",
     "embed": "tracklets -> stored embeddings",
     "evaluate": "Rank-k, mAP, mINP with intervals, both directions",
+    "calibrate": "what a score says about 'same person': stored beside the weights",
     "ingest": "video -> tracklets",
     "index": "append embeddings to a gallery",
     "search": "find a person in a gallery, across modalities",

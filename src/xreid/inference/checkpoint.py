@@ -1,7 +1,8 @@
 """A trained model as a folder: model.safetensors and config.json. Nothing in it can run.
 
 config.json holds the format number, the network's configuration, the preprocessing, the identities behind
-the classifiers, the licence of the training data, and where the weights came from.
+the classifiers, the licence of the training data, and where the weights came from. calibration.json is
+there once `xreid calibrate` has written it.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ from xreid.core.errors import CheckpointError, ConfigError
 from xreid.core.files import atomic_folder, read_json, sha256_of_file, sha256_of_value
 from xreid.core.records import from_plain, require_format, to_plain
 from xreid.data.clips import IMAGENET_MEAN, IMAGENET_STD
+from xreid.evaluation.calibration import FILE as CALIBRATION
+from xreid.evaluation.calibration import Calibration, read_calibration
 from xreid.inference.tensors import load_into, read_tensors, write_tensors
 from xreid.methods.registry import build_network
 from xreid.models.config import NetworkConfig
@@ -84,12 +87,14 @@ class LoadedModel:
         checkpoint: What is known about it.
         sha256: Of the weights' file.
         device: Where the network lies.
+        calibration: What scores of its embeddings mean; None where nobody has calibrated it.
     """
 
     network: TrackletNetwork
     checkpoint: Checkpoint
     sha256: str
     device: torch.device
+    calibration: Calibration | None = None
 
     def origin(self, *, preprocessing: dict[str, Any], source: str) -> EmbeddingOrigin:
         """What embeddings made with this preprocessing, of this data, are stamped with."""
@@ -126,10 +131,9 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> LoadedM
 
     Raises:
         CheckpointError: It is missing, damaged, of a newer format, or of another shape than it says.
+        DataError: Its calibration is damaged.
     """
-    folder = _locate(folder)
-    meta = read_json(folder / CONFIG, what="checkpoint")
-    checkpoint, expected_hash = _parse(meta, folder / CONFIG)
+    folder, checkpoint, expected_hash = describe_checkpoint(folder)
     weights = folder / WEIGHTS
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing", todo="Copy the whole checkpoint folder.")
@@ -144,7 +148,38 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> LoadedM
     network = build_network(replace(checkpoint.network, weights=None))
     load_into(network, read_tensors(weights, what="weights"), what=str(weights))
     target = torch.device(device)
-    return LoadedModel(network=network.to(target).eval(), checkpoint=checkpoint, sha256=found, device=target)
+    return LoadedModel(
+        network=network.to(target).eval(),
+        checkpoint=checkpoint,
+        sha256=found,
+        device=target,
+        calibration=_calibration(folder, sha256=found),
+    )
+
+
+def describe_checkpoint(folder: Path) -> tuple[Path, Checkpoint, str]:
+    """Where the checkpoint of a folder or finished run lies, what it says, and its weights' SHA-256.
+
+    Raises:
+        CheckpointError: It is missing, damaged or of a newer format.
+    """
+    folder = _locate(folder)
+    meta = read_json(folder / CONFIG, what="checkpoint")
+    return folder, *_parse(meta, folder / CONFIG)
+
+
+def _calibration(folder: Path, *, sha256: str) -> Calibration | None:
+    if not (folder / CALIBRATION).is_file():
+        return None
+    found = read_calibration(folder / CALIBRATION)
+    if found.origin.checkpoint != sha256:
+        raise CheckpointError(
+            f"{folder / CALIBRATION} was made for other weights",
+            expected=f"SHA-256 {sha256[:12]}...",
+            got=f"{found.origin.checkpoint[:12]}...",
+            todo="Remove it, or run `xreid calibrate` with embeddings of this checkpoint.",
+        )
+    return found
 
 
 def _locate(folder: Path) -> Path:
