@@ -5,8 +5,12 @@ from __future__ import annotations
 import base64
 import io
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xreid.core.tracklets import Tracklet, TrackletTable
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 _BOX = (96, 160)  # pixels; shown at half that, sharp on dense screens
 
@@ -39,7 +43,8 @@ class Thumbnails:
         return self._made[path]
 
 
-def _encode(path: Path) -> str | None:
+def small_frame(path: Path) -> Image | None:
+    """A frame as RGB of at most 96 x 160 pixels, in its own proportions; None where it cannot be read."""
     from PIL import Image, UnidentifiedImageError
 
     try:
@@ -49,6 +54,16 @@ def _encode(path: Path) -> str | None:
             small.thumbnail(_BOX)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
         return None  # a report is not the place to fail: the page shows a placeholder and the count
+    return small
+
+
+def data_uri(image: Image, *, quality: int = 78, subsampling: int = -1) -> str:
+    """A picture as a JPEG data URI; subsampling 0 keeps the edges of colours sharp."""
     buffer = io.BytesIO()
-    small.save(buffer, "JPEG", quality=78, optimize=True)
+    image.save(buffer, "JPEG", quality=quality, subsampling=subsampling, optimize=True)
     return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")
+
+
+def _encode(path: Path) -> str | None:
+    small = small_frame(path)
+    return None if small is None else data_uri(small)
