@@ -5,11 +5,12 @@ import numpy as np
 import pytest
 
 from tests.evaluation.problems import IR, VIS, embedding_set, naive_evaluation, people, row
+from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import DataError, ProtocolError
 from xreid.evaluation.directions import ALL, I2I, I2V, V2I, V2V
 from xreid.evaluation.evaluator import combine, evaluate, evaluate_directions, sides
 from xreid.evaluation.metrics import METRICS
-from xreid.evaluation.protocols import BUPT_CAMPUS_FULL, GENERIC, HITSZ_VCM, PROTOCOLS
+from xreid.evaluation.protocols import BUPT_CAMPUS_FULL, GENERIC, HITSZ_VCM, HITSZ_VCM_FRAMES6, PROTOCOLS
 
 
 @pytest.mark.parametrize("direction", [I2V, V2I, V2V, I2I, ALL])
@@ -89,6 +90,28 @@ def test_no_positive_at_all_is_an_error() -> None:
 def test_directions_come_back_in_order() -> None:
     results = evaluate_directions(people(), HITSZ_VCM, directions=(V2I, I2V))
     assert [r.direction for r in results] == [V2I, I2V]
+
+
+def made_of(sampling: str, frames: int, *, length: int = 12) -> EmbeddingSet:
+    """People whose embeddings say which frames they are made of."""
+    found = people(cameras=2)
+    origin = replace(found.origin, preprocessing={"sampling": sampling, "frames": frames})
+    rows = tuple(replace(row, frames=row.frames * length) for row in found.table)
+    return replace(found, origin=origin, table=replace(found.table, rows=rows))
+
+
+def test_a_protocol_with_frames_refuses_other_frames() -> None:
+    fitting = made_of("chunk-first", 6)
+    result = evaluate(fitting, HITSZ_VCM_FRAMES6, direction=I2V)
+    assert result.metrics == evaluate(fitting, HITSZ_VCM, direction=I2V).metrics
+    for embeddings, message in (
+        (made_of("dense", 6), "--sampling chunk-first --frames 6, or use --protocol hitsz-vcm"),
+        (made_of("chunk-first", 10), "expected sampling chunk-first with 6 .* got chunk-first with 10"),
+        (people(), "got embeddings that do not tell"),
+        (made_of("chunk-first", 6, length=11), "these have 24; got e.g. .* with 11. .*--min_frames 12"),
+    ):
+        with pytest.raises(ProtocolError, match=message):
+            evaluate(embeddings, HITSZ_VCM_FRAMES6, direction=I2V)
 
 
 def test_the_summary_names_the_protocol_and_its_hash() -> None:

@@ -155,8 +155,15 @@ def test_every_protocol_has_its_own_hash_and_it_is_frozen() -> None:
 
 FROZEN = {
     "hitsz-vcm": "0633e362",
+    "hitsz-vcm/frames6": "3f47f60d",
+    "hitsz-vcm/frames10": "3df2181b",
+    "hitsz-vcm/dense10": "8e34df7c",
     "bupt-campus/full": "4cb3dbed",
+    "bupt-campus/full-frames10": "12396e1a",
+    "bupt-campus/full-frames6": "649545df",
     "bupt-campus/paper64": "ea6e6d1a",
+    "bupt-campus/paper64-frames10": "b624c5a8",
+    "bupt-campus/paper64-frames6": "498ce2ba",
     "generic": "47a89f90",
     "generic/lists": "a379b04d",
 }
@@ -169,6 +176,14 @@ def test_auto_chooses_by_source() -> None:
     assert protocol_named("auto", table=training_only) is GENERIC
     assert protocol_named("auto", table=hitsz()) is GENERIC
     assert protocol_named("generic/lists", table=hitsz()) is GENERIC_LISTS
+
+
+def test_a_protocol_with_frames_names_the_one_without() -> None:
+    for protocol in PROTOCOLS.values():
+        base = PROTOCOLS[protocol.base]
+        assert base.frames is None
+        assert (base.roles, base.visible_batch) == (protocol.roles, protocol.visible_batch)
+        assert (protocol.frames is None) == (base is protocol)
 
 
 def test_an_unknown_protocol_is_refused() -> None:

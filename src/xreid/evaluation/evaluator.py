@@ -17,7 +17,7 @@ from xreid.evaluation.metrics import Ints, Side, inner_products, rank_positives
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, Protocol
 from xreid.evaluation.reranking import Reranking
 from xreid.evaluation.results import CMC_LENGTH, EvaluationResult
-from xreid.evaluation.selection import Selection, select
+from xreid.evaluation.selection import Selection, require_frames, select
 
 
 def evaluate(
@@ -40,10 +40,12 @@ def evaluate(
         block_mib: Memory for scores in MiB.
 
     Raises:
-        ProtocolError: The embeddings cannot answer: no queries, one modality only, no cameras, no positives.
+        ProtocolError: The embeddings cannot answer: no queries, one modality only, no cameras, no positives,
+            or other frames than the protocol's.
     """
     drawn = bootstrap or Bootstrap()
     selection = select(embeddings.table, protocol, direction=direction)
+    require_frames(embeddings, selection, protocol=protocol)
     query, gallery = sides(embeddings, selection, protocol=protocol)
     scores = reranking.scores(query, gallery, block_mib=block_mib) if reranking else inner_products
     ranks = rank_positives(query, gallery, scores_of=scores, block_mib=block_mib)

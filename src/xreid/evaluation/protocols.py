@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from xreid.core.errors import ConfigError
@@ -29,6 +30,21 @@ class ListSizes:
 
 
 @dataclass(frozen=True, kw_only=True)
+class FrameRule:
+    """Which frames of a test tracklet a published evaluator reads. Chosen by `xreid embed`, checked here.
+
+    Attributes:
+        sampling: The rule, as stored with the embeddings: "chunk-first", "linspace" or "dense".
+        frames: Frames of a clip.
+        shortest: Tracklets of fewer frames are in none of its lists.
+    """
+
+    sampling: str
+    frames: int
+    shortest: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
 class Protocol:
     """Which tracklets ask, which answer, and which pairs do not count.
 
@@ -46,6 +62,7 @@ class Protocol:
         visible_batch: If positive, the last (number of visible rows modulo this) visible rows of the query
             list and of the gallery list are dropped, in file order, as a unimodal batch sampler does.
         query_list: "infrared" where the query list must hold all infrared test tracklets and no other.
+        frames: Frames that the embeddings must be made of; None for any.
         summary: The rule in one sentence.
         published: Sizes on the real archive by direction name; not part of the hash.
     """
@@ -56,6 +73,7 @@ class Protocol:
     same_camera: SameCamera
     visible_batch: int = 0
     query_list: Literal["infrared", "any"] = "any"
+    frames: FrameRule | None = None
     summary: str = ""
     published: Mapping[str, ListSizes] = field(default_factory=dict, hash=False)
 
@@ -63,7 +81,14 @@ class Protocol:
     def hash(self) -> str:
         """Eight hexadecimal digits of everything that can change a score."""
         rule: dict[str, Any] = {k: v for k, v in asdict(self).items() if k not in ("summary", "published")}
+        if self.frames is None:
+            del rule["frames"]  # younger than the hashes of the protocols that leave it open
         return sha256_of_value(rule)[:8]
+
+    @property
+    def base(self) -> str:
+        """Name of the protocol that leaves the frames open: "hitsz-vcm" of "hitsz-vcm/frames6"."""
+        return re.sub("[/-](frames|dense)[0-9]+$", "", self.name) if self.frames else self.name
 
     @property
     def label(self) -> str:
@@ -135,8 +160,80 @@ GENERIC_LISTS = Protocol(
     "camera are removed where both cameras are known.",
 )
 
+
+def _reading(protocol: Protocol, name: str, frames: FrameRule, *, who: str) -> Protocol:
+    """The protocol as a published evaluator runs it, on frames of its choice."""
+    shortest = f", no tracklet under {frames.shortest} frames" if frames.shortest > 1 else ""
+    text = f"{protocol.summary} Frames: {frames.sampling}, {frames.frames} a clip{shortest} ({who})."
+    return replace(protocol, name=name, version=1, frames=frames, summary=text)
+
+
+# benchmarks.md 3.3. All rank by cosine; VLD's products of vectors of any length are not to be had from
+# embeddings, which are stored at unit length.
+HITSZ_VCM_FRAMES6 = _reading(
+    HITSZ_VCM,
+    "hitsz-vcm/frames6",
+    FrameRule(sampling="chunk-first", frames=6, shortest=12),
+    who="MITML, SAADG, M3-ReID",
+)
+HITSZ_VCM_FRAMES10 = _reading(
+    HITSZ_VCM,
+    "hitsz-vcm/frames10",
+    FrameRule(sampling="chunk-first", frames=10, shortest=12),
+    who="X-ReID's scores during training",
+)
+HITSZ_VCM_DENSE10 = _reading(
+    HITSZ_VCM,
+    "hitsz-vcm/dense10",
+    FrameRule(sampling="dense", frames=10, shortest=12),
+    who="X-ReID's final scores",
+)
+BUPT_CAMPUS_FRAMES10 = _reading(
+    BUPT_CAMPUS_FULL,
+    "bupt-campus/full-frames10",
+    FrameRule(sampling="linspace", frames=10),
+    who="the data set's evaluator on all rows",
+)
+BUPT_CAMPUS_FRAMES6 = _reading(
+    replace(
+        BUPT_CAMPUS_FULL,
+        same_camera="drop",
+        summary="The query list asks the gallery list; gallery tracklets of the query's identity and camera "
+        "are removed, of which the real lists have none.",
+    ),
+    "bupt-campus/full-frames6",
+    FrameRule(sampling="chunk-first", frames=6),
+    who="M3-ReID",
+)
+BUPT_CAMPUS_PAPER64_FRAMES10 = _reading(
+    BUPT_CAMPUS_PAPER64,
+    "bupt-campus/paper64-frames10",
+    FrameRule(sampling="linspace", frames=10),
+    who="the data set paper's own rows",
+)
+BUPT_CAMPUS_PAPER64_FRAMES6 = _reading(
+    BUPT_CAMPUS_PAPER64,
+    "bupt-campus/paper64-frames6",
+    FrameRule(sampling="linspace", frames=6),
+    who="VLD's lists and frames; VLD itself ranks by products of vectors of any length",
+)
+
 PROTOCOLS: dict[str, Protocol] = {
-    p.name: p for p in (HITSZ_VCM, BUPT_CAMPUS_FULL, BUPT_CAMPUS_PAPER64, GENERIC, GENERIC_LISTS)
+    p.name: p
+    for p in (
+        HITSZ_VCM,
+        HITSZ_VCM_FRAMES6,
+        HITSZ_VCM_FRAMES10,
+        HITSZ_VCM_DENSE10,
+        BUPT_CAMPUS_FULL,
+        BUPT_CAMPUS_FRAMES10,
+        BUPT_CAMPUS_FRAMES6,
+        BUPT_CAMPUS_PAPER64,
+        BUPT_CAMPUS_PAPER64_FRAMES10,
+        BUPT_CAMPUS_PAPER64_FRAMES6,
+        GENERIC,
+        GENERIC_LISTS,
+    )
 }
 
 

@@ -36,6 +36,7 @@ def section(
     lists = rank_lists(result, embeddings, per_kind=per_kind) if per_kind else ()
     return {
         "name": result.direction.name,
+        "label": result.label,
         "number": number,
         "series": number % 5,
         "asks": _who(result.direction.query),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ProtocolError
 from xreid.core.tracklets import Modality, TrackletTable
 from xreid.evaluation.directions import Direction
@@ -66,6 +67,36 @@ def select(table: TrackletTable, protocol: Protocol, *, direction: Direction) ->
         batch_dropped=dropped,
         training_rows=training_rows,
     )
+
+
+def require_frames(embeddings: EmbeddingSet, selection: Selection, *, protocol: Protocol) -> None:
+    """Refuse embeddings that are not made of the frames that the protocol names.
+
+    Raises:
+        ProtocolError: Another sampling rule or number of frames, or a tracklet too short for its lists.
+    """
+    rule = protocol.frames
+    if rule is None:
+        return
+    made = embeddings.origin.preprocessing
+    expected, got = (rule.sampling, rule.frames), (made.get("sampling"), made.get("frames"))
+    if expected != got:
+        raise ProtocolError(
+            f"{protocol.name} is defined on other frames than these embeddings are made of",
+            expected=f"sampling {expected[0]} with {expected[1]} frames a clip",
+            got=f"{got[0]} with {got[1]}" if all(got) else "embeddings that do not tell",
+            todo=f"Embed again with --sampling {rule.sampling} --frames {rule.frames}, "
+            f"or use --protocol {protocol.base}.",
+        )
+    table = embeddings.table
+    used = np.union1d(selection.query, selection.gallery)
+    short = [int(i) for i in used if len(table[int(i)].frames) < rule.shortest]
+    if short:
+        raise ProtocolError(
+            f"{protocol.name} leaves out tracklets under {rule.shortest} frames; these have {len(short)}",
+            got=f"e.g. {table[short[0]].name} with {len(table[short[0]].frames)}",
+            todo=f"Embed again with --min_frames {rule.shortest}, or use --protocol {protocol.base}.",
+        )
 
 
 def _roles(table: TrackletTable, protocol: Protocol) -> tuple[list[int], list[int], int, int]:

@@ -41,6 +41,8 @@ def format_table(results: Sequence[EvaluationResult], *, notes: Sequence[str] = 
     widths = [max(map(len, column)) for column in zip(*body, strict=True)]
     lines = ["  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in body]
     drawn = first.bootstrap
-    head = f"{first.label}   source {first.origin.source}   checkpoint {first.origin.checkpoint[:12]}"
+    made = first.origin.preprocessing
+    frames = f"   frames {made['sampling']}, {made['frames']} a clip" if "sampling" in made else ""
+    head = f"{first.label}   source {first.origin.source}{frames}   checkpoint {first.origin.checkpoint[:12]}"
     foot = f"Percent. Intervals: {100 * drawn.confidence:g}%, {drawn.resamples:,} draws of query identities."
     return "\n".join([head, "", *lines, "", foot, *(f"! {note}" for note in notes)])
