@@ -34,8 +34,7 @@ class EvaluateOptions:
     Attributes:
         embeddings: Folder written by `xreid embed`.
         also: More such folders of the same model, e.g. queries and gallery embedded apart.
-        protocol: auto, hitsz-vcm, bupt-campus/full, bupt-campus/paper64, generic, generic/lists; or with the
-            frames of published evaluators: hitsz-vcm/frames6, bupt-campus/full-frames10 and others.
+        protocol: auto, hitsz-vcm, bupt-campus/full, bupt-campus/paper64, generic or generic/lists.
         directions: I2V, V2I, or pairs such as 'vis->vis', 'ir->ir', 'all->all'; default I2V V2I.
         rerank: none; k-reciprocal; or temporal (BUPTCampus), which needs the halves below.
         k1: Reciprocal neighbours; default 20, temporal 5.
@@ -43,8 +42,8 @@ class EvaluateOptions:
         original_weight: Share (lambda) of the original distance in re-ranking; default 0.3, temporal 0.
         first_half: Folder of the same tracklets' first halves (xreid embed --part first-half).
         second_half: Folder of their second halves.
-        open_set: Also TAR at FAR, and FPIR and FNIR with people left out of the gallery; always where there is
-            a calibration.
+        open_set: Also TAR at FAR, and FPIR and FNIR with people left out of the gallery; always where there
+            is a calibration.
         calibration: auto takes the one that the embeddings carry; none; or calibration.json, a checkpoint or
             a run. With it: ECE, log loss, and what the stored thresholds do here.
         other_people: Identities that the calibration was fitted on are other people of the same names.

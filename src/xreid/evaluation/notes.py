@@ -79,15 +79,24 @@ _WARNINGS: tuple[tuple[str, Callable[[EvaluationResult], str]], ...] = (
 )
 
 
-def limits(results: Sequence[EvaluationResult]) -> tuple[str, ...]:
-    """What such scores never prove."""
+_CLOSED_SET = (
+    "Every scored query has its person in the gallery. Nothing here tells how well a stranger is recognised "
+    "as one."
+)
+_OPEN_SET = (
+    "Rank-k, mAP and mINP know no strangers. The open-set figures do: these people, cameras, this share of "
+    "strangers. A larger gallery has more of them, and thresholds and probabilities move with the data."
+)
+
+
+def limits(results: Sequence[EvaluationResult], *, open_set: bool = False) -> tuple[str, ...]:
+    """What such scores never prove; with `open_set`, also what such figures do not."""
     people = sorted({f"{r.num_identities:,}" for r in results})
     confidence = f"{100 * results[0].bootstrap.confidence:g}%"
     return (
         f"The {confidence} intervals come from drawing the {' or '.join(people)} searched identities anew. "
         "They cover who happens to be searched for; not another training seed, other cameras or galleries.",
-        "Every scored query has its person in the gallery. Nothing here tells how well a stranger is "
-        "recognised as one.",
+        _OPEN_SET if open_set else _CLOSED_SET,
         "Rank-k counts a query as found with one right tracklet among the first k; mAP and mINP ask for all "
         "of them. A score of one direction says nothing about the other.",
         "Whether the checkpoint was chosen by looking at these queries cannot be seen from the embeddings; "

@@ -12,6 +12,8 @@ from xreid.core.files import write_json
 from xreid.core.pages import render_template, write_page
 from xreid.evaluation.curves import cmc_chart
 from xreid.evaluation.notes import is_simulated, limits, warnings
+from xreid.evaluation.open_set import OpenSetReport
+from xreid.evaluation.open_set_page import open_set_section
 from xreid.evaluation.pictures import Thumbnails
 from xreid.evaluation.results import EvaluationResult
 from xreid.evaluation.sections import section
@@ -20,7 +22,11 @@ FORMAT_VERSION = 1
 
 
 def report_data(
-    results: Sequence[EvaluationResult], embeddings: EmbeddingSet, *, details: bool
+    results: Sequence[EvaluationResult],
+    embeddings: EmbeddingSet,
+    *,
+    details: bool,
+    open_set: OpenSetReport | None = None,
 ) -> dict[str, Any]:
     """JSON-serialisable report; with `details` also every query's first rank and average precision."""
     simulated = is_simulated(embeddings)
@@ -30,6 +36,7 @@ def report_data(
         "simulated": simulated,
         "warnings": list(warnings(results, simulated=simulated)),
         "results": [r.summary() | ({"per_query": r.details()} if details else {}) for r in results],
+        **({} if open_set is None else {"open_set": open_set.to_json()}),
     }
 
 
@@ -40,6 +47,7 @@ def write_report(
     *,
     per_kind: int = 3,
     title: str = "Person search across visible and infrared",
+    open_set: OpenSetReport | None = None,
 ) -> Path:
     """Write evaluation.json and evaluation.html into a folder; other files there stay.
 
@@ -49,6 +57,7 @@ def write_report(
         folder: Made where it is missing.
         per_kind: Rank lists per direction of each kind (best, typical, worst); 0 for none.
         title: Heading of the page.
+        open_set: Open-set figures of the same embeddings, or None.
 
     Returns:
         The page. Frames that cannot be read appear as placeholders.
@@ -56,14 +65,19 @@ def write_report(
     Raises:
         XReidError: The folder cannot be written.
     """
-    write_json(folder / "evaluation.json", report_data(results, embeddings, details=True))
+    write_json(folder / "evaluation.json", report_data(results, embeddings, details=True, open_set=open_set))
     page = folder / "evaluation.html"
-    write_page(page, render_page(results, embeddings, per_kind=per_kind, title=title))
+    write_page(page, render_page(results, embeddings, per_kind=per_kind, title=title, open_set=open_set))
     return page
 
 
 def render_page(
-    results: Sequence[EvaluationResult], embeddings: EmbeddingSet, *, per_kind: int = 3, title: str
+    results: Sequence[EvaluationResult],
+    embeddings: EmbeddingSet,
+    *,
+    per_kind: int = 3,
+    title: str,
+    open_set: OpenSetReport | None = None,
 ) -> str:
     """The page as one self-contained HTML document."""
     from markupsafe import Markup
@@ -80,7 +94,8 @@ def render_page(
         "label": results[0].label,
         "reranked": results[0].reranking is not None,
         "warnings": warnings(results, simulated=is_simulated(embeddings)),
-        "limits": limits(results),
+        "limits": limits(results, open_set=open_set is not None),
+        "open_set": None if open_set is None else open_set_section(open_set),
         "sections": sections,
         "chart": Markup(cmc_chart(results)),  # escaped where it is built
         "bootstrap": results[0].bootstrap,
