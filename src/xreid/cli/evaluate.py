@@ -34,7 +34,8 @@ class EvaluateOptions:
     Attributes:
         embeddings: Folder written by `xreid embed`.
         also: More such folders of the same model, e.g. queries and gallery embedded apart.
-        protocol: auto, hitsz-vcm, bupt-campus/full, bupt-campus/paper64, generic or generic/lists.
+        protocol: auto, hitsz-vcm, bupt-campus/full, bupt-campus/paper64, generic, generic/lists; or with the
+            frames of published evaluators: hitsz-vcm/frames6, bupt-campus/full-frames10 and others.
         directions: I2V, V2I, or pairs such as 'vis->vis', 'ir->ir', 'all->all'; default I2V V2I.
         rerank: none; k-reciprocal; or temporal (BUPTCampus), which needs the halves below.
         k1: Reciprocal neighbours; default 20, temporal 5.
