@@ -92,8 +92,8 @@ def test_strips_are_spread_over_the_tracklet(tmp_path: Path) -> None:
         Image.new("RGB", (400, 900), (30 * i, 0, 0)).save(tmp_path / frame)
     tracklet = Tracklet(name="a", frames=frames, modality=VIS)
     thumbnails = Thumbnails(replace(embedding_set([row("b", "1", None, VIS)]).table, root=tmp_path))
-    assert thumbnails.of(tracklet, count=4) == [thumbnails._frame(frames[i]) for i in (1, 3, 5, 7)]
-    assert thumbnails.of(tracklet, count=1) == [thumbnails._frame(frames[4])]
+    assert thumbnails.of(tracklet, count=4) == [thumbnails.frame(frames[i]) for i in (1, 3, 5, 7)]
+    assert thumbnails.of(tracklet, count=1) == [thumbnails.frame(frames[4])]
     assert len(thumbnails.of(replace(tracklet, frames=frames[:2]), count=4)) == 2
     assert len(set(thumbnails.of(tracklet, count=8))) == 8
     uri = thumbnails.of(tracklet, count=1)[0]

@@ -34,9 +34,10 @@ class Thumbnails:
         """
         total = len(row.frames)
         wanted = min(count, total)
-        return [self._frame(row.frames[(2 * i + 1) * total // (2 * wanted)]) for i in range(wanted)]
+        return [self.frame(row.frames[(2 * i + 1) * total // (2 * wanted)]) for i in range(wanted)]
 
-    def _frame(self, frame: str) -> str | None:
+    def frame(self, frame: str) -> str | None:
+        """One frame of the table; None where it cannot be read."""
         path = self._table.frame_path(frame)
         if path not in self._made:
             self._made[path] = _encode(path)
