@@ -12,7 +12,7 @@ from xreid.evaluation.rates import RatePoint
 from xreid.evaluation.reliability import Reliability
 from xreid.evaluation.text import interval, percent
 
-WORDS = {"few": "few", "too few": "too few pairs", "enough": ""}
+WORDS = {"few": "few", "too few": "too few", "enough": ""}
 
 
 def format_open_set(report: OpenSetReport) -> str:

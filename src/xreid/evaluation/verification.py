@@ -74,15 +74,16 @@ def verification(pairs: PairScores, *, bootstrap: Bootstrap) -> Verification:
     )
 
 
-def det_curve(positive: Reals, negative: Reals, *, points: int = 80) -> Floats:
+def det_curve(positive: Reals, negative: Reals, *, points: int = 80, first: int = 1) -> Floats:
     """float64 [K, 2]: rate of false alarms, share of the positives that is missed.
 
     Args:
         positive: Scores of the positives.
         negative: Scores of the negatives, falling.
-        points: At most this many, evenly spaced on a logarithmic axis from one false alarm to all.
+        points: At most this many, evenly spaced on a logarithmic axis.
+        first: False alarms at its beginning; it ends with all.
     """
-    alarms = np.unique(np.geomspace(1, len(negative), points).astype(np.int64))
+    alarms = np.unique(np.geomspace(first, len(negative), points).astype(np.int64))
     thresholds = np.append(negative, -np.inf)[alarms]
     missed = np.searchsorted(np.sort(positive), thresholds, side="right") / len(positive)
     return np.column_stack([alarms / len(negative), missed])
