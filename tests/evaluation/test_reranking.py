@@ -201,3 +201,4 @@ def test_settings_are_checked_and_hashed() -> None:
             KReciprocal(**wrong)
     assert KReciprocal().label == "k-reciprocal v1 (k1 20, k2 6, lambda 0.3, distance squared) [a6ea6bd7]"
     assert KReciprocal().summary()["hash"] != KReciprocal(k1=21).summary()["hash"]
+    assert KReciprocal(lambda_=0).label == KReciprocal(lambda_=0.0).label

@@ -76,7 +76,8 @@ class KReciprocal:
     @property
     def settings(self) -> dict[str, Any]:
         """The numbers that a score depends on."""
-        return {name.rstrip("_"): value for name, value in asdict(self).items()}
+        values = asdict(self) | {"lambda_": float(self.lambda_)}  # 0 and 0.0 are one setting with one hash
+        return {name.rstrip("_"): value for name, value in values.items()}
 
     @property
     def label(self) -> str:
