@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 OnUnreadable = Literal["error", "replace"]
-# Decoded frames uint8 [T, 3, H, W] of a tracklet, and their positions in it int64 [T] -> frames of that shape.
+# Decoded frames uint8 [T, 3, H, W] of a tracklet, and their places in it int64 [T] -> frames of that shape.
 FrameTransform = Callable[[Pixels, Tracklet, npt.NDArray[np.int64]], Pixels]
 
 _CACHED, _UNREADABLE = 1, 2

@@ -1,0 +1,164 @@
+"""`xreid robustness RUN ARCHIVE --out FOLDER`: how scores fall as tracklets get worse."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from xreid.cli.options import parse
+from xreid.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from xreid.core.tracklets import TrackletTable
+    from xreid.inference.robustness import Card
+
+_LINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RobustnessOptions:
+    """Measure how Rank-1 and mAP fall as tracklets get worse; the same command goes on after a kill.
+
+    Attributes:
+        run: Folder of a finished run, or of a checkpoint.
+        data: The archive.
+        out: Folder for robustness.html, robustness.json and the embeddings of every level.
+        kinds: What is done to tracklets, of frames, resolution, blur, occlusion, switch, ir-gain, ir-contrast
+            and ir-noise; a name alone takes its usual levels, "blur=1,2,4" these; default all.
+        side: Which tracklets are perturbed: queries, gallery or both. By default queries: the gallery is what
+            a site has recorded already, the query is the one clip at hand.
+        protocol: A protocol's name; "auto" chooses by the archive.
+        subset: Subsets to take (train, auxiliary, query, gallery); default query and gallery where the
+            archive has them, else all.
+        layout: Layout of the archive; "auto" decides by structure.
+        min_frames: Shorter tracklets are left out; none: the layout's rule (12 for HITSZ-VCM).
+        sampling: Which frames; "auto" is the checkpoint's, "dense" takes all and averages their clips.
+        frames: Frames of a clip; 0 for the checkpoint's.
+        batch: Clips at once.
+        precision: fp32, or bf16 (autocast).
+        on_unreadable: Unreadable frames: "error", or "replace" takes the nearest readable one.
+        device: auto, cpu, cuda or cuda:N.
+        workers: Loader processes; 0 loads in a thread; default 0 on a CPU, up to 8 with a GPU.
+        threads: Threads for arithmetic on the CPU; 0 for torch's own choice.
+        resamples: Bootstrap draws; 0 for no intervals.
+        confidence: Coverage of the intervals.
+        seed: Seed of the perturbations and of the bootstrap.
+    """
+
+    run: Path
+    data: Path
+    out: Path
+    kinds: list[str] = field(default_factory=list)
+    side: Literal["queries", "gallery", "both"] = "queries"
+    protocol: str = "auto"
+    subset: list[str] = field(default_factory=list)
+    layout: Literal["auto", "hitsz-vcm", "bupt-campus", "table", "folder"] = "auto"
+    min_frames: int | None = None
+    sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
+    frames: int = 0
+    batch: int = 32
+    precision: Literal["fp32", "bf16"] = "fp32"
+    on_unreadable: Literal["error", "replace"] = "error"
+    device: str = "auto"
+    workers: int | None = None
+    threads: int = 0
+    resamples: int = 2000
+    confidence: float = 0.95
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.threads < 0 or (self.workers or 0) < 0:
+            raise ConfigError("threads and workers must not be negative")
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    options = parse(RobustnessOptions, argv, verb="robustness", positional=("run", "data", "out"))
+    start = time.perf_counter()
+    card = _measure(options)
+
+    from xreid.inference.robustness_report import format_card, write_card
+
+    page = write_card(card, options.out)
+    print(format_card(card))
+    seconds = time.perf_counter() - start
+    print(f"wrote {page} and {page.with_suffix('.json')}, {seconds:.1f} s", file=sys.stderr)
+    return 0
+
+
+def _measure(options: RobustnessOptions) -> Card:
+    import torch
+
+    from xreid.data.archive import open_archive
+    from xreid.evaluation.intervals import Bootstrap
+    from xreid.inference.checkpoint import load_checkpoint
+    from xreid.inference.embed import EmbedConfig
+    from xreid.inference.processes import choose_device
+    from xreid.inference.robustness import RobustnessConfig, measure
+
+    bootstrap = Bootstrap(resamples=options.resamples, confidence=options.confidence, seed=options.seed)
+    asked = {"kinds": tuple(options.kinds)} if options.kinds else {}
+    config = RobustnessConfig(
+        **asked, side=options.side, protocol=options.protocol, seed=options.seed, bootstrap=bootstrap
+    )
+    embed = EmbedConfig(
+        sampling=options.sampling,
+        frames=options.frames,
+        clips_per_batch=options.batch,
+        precision=options.precision,
+        on_unreadable=options.on_unreadable,
+    )
+    if options.threads:
+        torch.set_num_threads(options.threads)
+    device = choose_device(options.device)
+    model = load_checkpoint(options.run, device)
+    table = open_archive(options.data.absolute(), layout=options.layout, min_frames=options.min_frames)
+    workers = options.workers
+    if workers is None:
+        workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 0
+    with _progress() as (tell, note):
+        return measure(
+            model,
+            _chosen(table, options.subset),
+            out=options.out,
+            config=config,
+            embed=embed,
+            workers=workers,
+            tell=tell,
+            note=note,
+        )
+
+
+def _chosen(table: TrackletTable, subsets: list[str]) -> TrackletTable:
+    if subsets:
+        return table.subset(*subsets)
+    test = {"query", "gallery"} & {row.subset for row in table}
+    return table.subset(*test) if test else table
+
+
+@contextmanager
+def _progress() -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
+    """A bar on a terminal, elsewhere a line every ten seconds; and a line for each level."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    console = Console(file=sys.stderr)
+    columns = (TextColumn("tracklets"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    last = time.perf_counter()
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("tracklets", total=None)
+
+        def tell(done: int, total: int) -> None:
+            nonlocal last
+            bar.update(task, completed=done, total=total)
+            if not console.is_terminal and time.perf_counter() > last + _LINE_SECONDS:
+                last = time.perf_counter()
+                print(f"robustness: {done} of {total} tracklets", file=sys.stderr, flush=True)
+
+        yield tell, lambda text: bar.console.print(f"robustness: {text}", highlight=False, markup=False)

@@ -1,0 +1,122 @@
+"""Rank-1 over the levels of one kind, as an SVG that takes its colours from the page."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+
+from xreid.evaluation.intervals import Estimate
+from xreid.evaluation.text import interval, percent
+
+_WIDTH, _HEIGHT = 560, 320
+_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 58, 14, 56
+_LABEL_GAP = 19  # pixels between the names of two curves that end at one height
+_TICK_GAP = 30  # pixels between two levels that are both written
+_APART = 4  # pixels between the middle and the points of a curve, so that intervals do not hide each other
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """One point of a curve.
+
+    Attributes:
+        place: Where it stands on the level axis, in any unit.
+        label: The level in words.
+        score: Rank-1 with its interval.
+        sure: Whether the difference to the clean score has an interval without zero; True for the clean one.
+    """
+
+    place: float
+    label: str
+    score: Estimate
+    sure: bool
+
+
+def level_chart(curves: Sequence[tuple[str, int, Sequence[Mark]]], *, axis: str, title: str) -> str:
+    """An <svg> element.
+
+    Args:
+        curves: Name, number of its colour and marks of each curve, from left to right.
+        axis: What the levels count.
+        title: For those who cannot see it.
+    """
+    places = [mark.place for _, _, marks in curves for mark in marks]
+    low, high = min(places), max(places)
+    parts = [_grid_line(share) for share in (0, 25, 50, 75, 100)]
+    parts += _ticks(sorted({(mark.place, mark.label) for _, _, marks in curves for mark in marks}), low, high)
+    parts.append(_text(axis, x=(_LEFT + _WIDTH - _RIGHT) / 2, y=_HEIGHT - 10))
+    heights = _label_heights([_y(marks[-1].score.value) for _, _, marks in curves])
+    for number, ((name, colour, marks), height) in enumerate(zip(curves, heights, strict=True)):
+        shift = _APART * (2 * number - len(curves) + 1)
+        parts.append(
+            _curve(name, colour, marks, xs=[_x(m.place, low, high) + shift for m in marks], at=height)
+        )
+    return (
+        f'<svg class="cmc" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
+        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
+    )
+
+
+def _curve(name: str, colour: int, marks: Sequence[Mark], *, xs: Sequence[float], at: float) -> str:
+    points = " ".join(f"{x:.1f},{_y(m.score.value):.1f}" for x, m in zip(xs, marks, strict=True))
+    drawn = "".join(_whisker(m.score, x) + _dot(name, m, x) for x, m in zip(xs, marks, strict=True))
+    label = f'<text x="{_WIDTH - _RIGHT + 12}" y="{at + 5:.1f}">{escape(name)}</text>'
+    return f'<g class="series s{colour % 5}"><polyline points="{points}"/>{drawn}{label}</g>'
+
+
+def _whisker(score: Estimate, x: float) -> str:
+    if score.low is None or score.high is None:
+        return ""
+    low, high = _y(score.low), _y(score.high)
+    ends = "".join(f"M{x - 4:.1f} {y:.1f}h8" for y in (low, high))
+    return f'<path d="M{x:.1f} {low:.1f}V{high:.1f}{ends}"/>'
+
+
+def _dot(name: str, mark: Mark, x: float) -> str:
+    kind = "" if mark.sure else ' class="open"'
+    said = f"{name}, {mark.label}: Rank-1 {percent(mark.score.value)} {interval(mark.score)}"
+    place = f'cx="{x:.1f}" cy="{_y(mark.score.value):.1f}" r="4.5"'
+    return f"<circle{kind} {place}><title>{escape(said)}</title></circle>"
+
+
+def _ticks(levels: Sequence[tuple[float, str]], low: float, high: float) -> list[str]:
+    """The levels in words, but for those that would run into their left neighbour."""
+    written, last = [], -math.inf
+    for place, label in levels:
+        x = _x(place, low, high)
+        if x >= last + _TICK_GAP:
+            written.append(_text(label, x=x, y=_HEIGHT - _BOTTOM + 20))
+            last = x
+    return written
+
+
+def _text(text: str, *, x: float, y: float) -> str:
+    return f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>'
+
+
+def _grid_line(share: int) -> str:
+    y = _y(share / 100)
+    return (
+        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
+        f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{share}</text>'
+    )
+
+
+def _label_heights(ends: Sequence[float]) -> list[float]:
+    """Heights near the curves' ends that keep their names apart, in the curves' order."""
+    placed: dict[int, float] = {}
+    lowest = -math.inf
+    for number in sorted(range(len(ends)), key=lambda i: ends[i]):
+        placed[number] = lowest = max(ends[number], lowest + _LABEL_GAP)
+    return [placed[i] for i in range(len(ends))]
+
+
+def _x(place: float, low: float, high: float) -> float:
+    share = (place - low) / (high - low) if high > low else 0.5
+    return _LEFT + 16 + share * (_WIDTH - _LEFT - _RIGHT - 32)
+
+
+def _y(share: float) -> float:
+    return _TOP + (1 - share) * (_HEIGHT - _TOP - _BOTTOM)
