@@ -76,6 +76,9 @@ class Objective(nn.Module):
         ConfigError: Network and objective do not fit each other.
     """
 
+    #: What keeps the prototypes; a method with another memory names its own.
+    prototype_class: type[CrossModalityPrototypes] = CrossModalityPrototypes
+
     def __init__(self, config: ObjectiveConfig, *, network: NetworkConfig) -> None:
         super().__init__()
         self.config = config
@@ -85,7 +88,7 @@ class Objective(nn.Module):
             width = network.projection
             if config.cpc.feature == "bn_concat":
                 width += network.width
-            self.prototypes = CrossModalityPrototypes(
+            self.prototypes = self.prototype_class(
                 config.cpc, num_identities=network.num_identities, width=width
             )
 

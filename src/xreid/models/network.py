@@ -164,10 +164,17 @@ class TrackletNetwork(nn.Module):
     def layout(self) -> tuple[tuple[str, int], ...]:
         """(name, width) of the parts of an inference feature, in order."""
         prefix = "bn_" if self.config.feature_layout == "bn_concat" else ""
-        names: list[FeatureName] = ["cls", "proj"] if prefix else ["proj"]
-        if self.config.has_interaction:
-            names.append("interaction")
-        return tuple((prefix + name, self._width(name)) for name in names)
+        return tuple((prefix + name, self._width(name)) for name in self.inference_features())
+
+    def inference_features(self) -> list[FeatureName]:
+        """What an inference feature is made of; a method whose losses leave some out overrides it."""
+        names: list[FeatureName] = ["cls", "proj"] if self.config.feature_layout == "bn_concat" else ["proj"]
+        return [*names, "interaction"] if self.config.has_interaction else names
+
+    @property
+    def own_width(self) -> int:
+        """Width of the method's own feature."""
+        return self.config.width
 
     @torch.no_grad()
     def embed(
@@ -256,6 +263,8 @@ class TrackletNetwork(nn.Module):
         return ["cls", "proj", "interaction"] if self.config.has_interaction else ["cls", "proj"]
 
     def _width(self, name: str) -> int:
+        if name.startswith("interaction"):
+            return self.own_width
         return self.config.projection if name == "proj" else self.config.width
 
 

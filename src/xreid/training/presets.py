@@ -11,7 +11,7 @@ from dataclasses import fields, replace
 from xreid.core.errors import ConfigError
 from xreid.data.augment import AugmentConfig
 from xreid.losses.config import ObjectiveConfig, PrototypeConfig
-from xreid.models.config import NetworkConfig
+from xreid.models.config import FeatureName, NetworkConfig
 from xreid.training.config import BatchConfig, LoopConfig, OptimiserConfig, TrainConfig
 
 
@@ -60,6 +60,75 @@ def baseline() -> TrainConfig:
     )
 
 
+def image() -> TrainConfig:
+    """The image baseline: frames one by one, then their mean; cross-entropy and triplet, no memory."""
+    config = baseline()
+    return replace(
+        config,
+        preset="image",
+        network=replace(config.network, method="image-baseline"),
+        objective=replace(config.objective, cpc=PrototypeConfig(enabled=False)),
+    )
+
+
+def pcl_clip() -> TrainConfig:
+    """PCL-CLIP (Li and Gong, 2023): one centroid per identity, cross-entropy; see methods/pcl_clip.py."""
+    return TrainConfig(
+        preset="pcl_clip",
+        network=_rival("pcl-clip", own_feature=False, classifiers=("cls", "proj")),
+        objective=ObjectiveConfig(
+            cpc=PrototypeConfig(feature="bn_concat", update="either"), triplet_weight=0.0, cmcl_weight=0.0
+        ),
+        train=LoopConfig(memory="epoch"),
+    )
+
+
+def tf_clip() -> TrainConfig:
+    """TF-CLIP (Yu et al., AAAI 2024): CLIP-Memory, prompts, temporal memories; see methods/tf_clip.py."""
+    return TrainConfig(
+        preset="tf_clip",
+        network=_rival("tf-clip"),
+        objective=ObjectiveConfig(cpc=PrototypeConfig(update="none"), cmcl_weight=0.0),
+    )
+
+
+def mitml() -> TrainConfig:
+    """MITML (Lin et al., CVPR 2022): adversary of modalities, memory over frames; see methods/mitml.py."""
+    return TrainConfig(
+        preset="mitml",
+        network=_rival("mitml", classifiers=("interaction",)),
+        objective=ObjectiveConfig(
+            cpc=PrototypeConfig(enabled=False), triplet_features=("interaction",), cmcl_weight=0.0
+        ),
+    )
+
+
+def m3_reid() -> TrainConfig:
+    """M3-ReID (Liang et al., TIFS 2025): masks in three views, alignment; see methods/m3_reid.py."""
+    return TrainConfig(
+        preset="m3_reid",
+        network=_rival("m3-reid", classifiers=("interaction",)),
+        objective=ObjectiveConfig(cpc=PrototypeConfig(enabled=False), triplet_weight=0.0, cmcl_weight=0.0),
+    )
+
+
+def _rival(
+    method: str,
+    *,
+    own_feature: bool = True,
+    classifiers: tuple[FeatureName, ...] = ("proj", "interaction"),
+) -> NetworkConfig:
+    """The same encoder without X-ReID's parts, with those of another method."""
+    return NetworkConfig(
+        method=method,
+        own_feature=own_feature,
+        use_sii=False,
+        use_lii=False,
+        use_cii=False,
+        classifiers=classifiers,
+    )
+
+
 def vit_b16(config: TrainConfig) -> TrainConfig:
     """CLIP ViT-B/16 on 288 x 144 frames: the size the presets are written at."""
     return replace(config, scale="vit-b16")
@@ -75,7 +144,8 @@ def tiny(config: TrainConfig) -> TrainConfig:
     fewer clips get a hole; batches hold many people of one short clip a modality, so that LII looks one
     frame away and not two, and tracklets are embedded from all their frames; and there is no camera
     embedding, behind which a fresh class token hides the picture for hundreds of steps. bf16 takes less time
-    a step on CPUs that have it in hardware.
+    a step on CPUs that have it in hardware. TF-CLIP's memory, which stands still where CLIP has made it, is
+    made anew every epoch.
     """
     size, usual = NetworkConfig.tiny(), NetworkConfig()
     smaller = {
@@ -106,11 +176,18 @@ def tiny(config: TrainConfig) -> TrainConfig:
             decay="cosine",
             clip_norm=5.0,
         ),
-        train=replace(config.train, epochs=50, precision="bf16"),
+        train=replace(
+            config.train,
+            epochs=50,
+            precision="bf16",
+            memory="epoch" if config.network.method == "tf-clip" else config.train.memory,
+        ),
     )
 
 
-PRESETS: dict[str, Callable[[], TrainConfig]] = {f.__name__: f for f in (paper, official, baseline)}
+PRESETS: dict[str, Callable[[], TrainConfig]] = {
+    f.__name__: f for f in (paper, official, baseline, image, pcl_clip, tf_clip, mitml, m3_reid)
+}
 SCALES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"vit-b16": vit_b16, "tiny": tiny}
 
 
