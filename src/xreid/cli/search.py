@@ -16,12 +16,13 @@ from xreid.core.tracklets import Modality
 if TYPE_CHECKING:
     from xreid.retrieval.columns import Filter
     from xreid.retrieval.gallery import Gallery
+    from xreid.retrieval.meaning import Meaning
     from xreid.retrieval.search import Query, SearchResult
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchOptions:
-    """Search a gallery with tracklets of either modality. Scores are cosines, not calibrated.
+    """Search a gallery with tracklets of either modality, by cosine, calibrated where it can be.
 
     Attributes:
         gallery: Folder made by `xreid index`.
@@ -35,6 +36,11 @@ class SearchOptions:
         other_cameras: Find only tracklets of other cameras than the query's.
         top: Most hits of a query.
         min_score: Leave out hits of a lower cosine, so that there may be no answer.
+        calibration: What the scores mean: auto takes what the gallery's embeddings carry; none; or
+            calibration.json, a checkpoint or a run.
+        prior: Probability that a tracklet shows the query's person before both are compared; default one
+            such tracklet among those searched.
+        order: Hits by cosine, or by calibrated log-odds, which weigh each pair of modalities by itself.
         out: Folder for search.html (with frames) and search.json; default none.
         frames: Root of the frames, where they have moved since they were embedded.
         json: Print JSON instead of a table.
@@ -51,9 +57,16 @@ class SearchOptions:
     other_cameras: bool = False
     top: int = 20
     min_score: float | None = None
+    calibration: str = "auto"
+    prior: float | None = None
+    order: Literal["cosine", "calibrated"] = "cosine"
     out: Path | None = None
     frames: Path | None = None
     json: bool = False
+
+    def __post_init__(self) -> None:
+        if self.prior is not None and not 0 < self.prior < 1:
+            raise ConfigError("--prior must be a probability", expected="0 < prior < 1", got=str(self.prior))
 
 
 def main(argv: Sequence[str]) -> int:
@@ -65,11 +78,17 @@ def main(argv: Sequence[str]) -> int:
 
     gallery = Gallery.open(options.gallery)
     rules = _rules(options)
+    meaning = _meaning(gallery, options)
     results = search(
-        gallery, _queries(gallery, options), rules=rules, top=options.top, min_score=options.min_score
+        gallery,
+        _queries(gallery, options),
+        rules=rules,
+        top=options.top,
+        min_score=options.min_score,
+        meaning=meaning,
     )
     if options.out is not None:
-        info = PageInfo(rules=rules, top=options.top, min_score=options.min_score)
+        info = PageInfo(rules=rules, top=options.top, min_score=options.min_score, meaning=meaning)
         missing = write_results_page(
             results, options.out, gallery=gallery, info=info, frames_root=options.frames
         )
@@ -79,7 +98,7 @@ def main(argv: Sequence[str]) -> int:
     if options.json:
         print(json.dumps([result.to_json() for result in results], indent=2))
     else:
-        _print(results)
+        _print(results, meaning)
     return 0
 
 
@@ -103,6 +122,25 @@ def _rules(options: SearchOptions) -> Filter:
     )
 
 
+def _meaning(gallery: Gallery, options: SearchOptions) -> Meaning | None:
+    from xreid.evaluation.calibration import read_calibration
+    from xreid.retrieval.meaning import Meaning
+
+    found = None
+    if options.calibration == "auto":
+        found = gallery.calibration
+    elif options.calibration != "none":
+        found = read_calibration(Path(options.calibration))
+    if found is not None:
+        return Meaning(calibration=found, prior=options.prior, order=options.order)
+    if options.prior is not None or options.order != "cosine":
+        raise ConfigError(
+            "--prior and --order calibrated need a calibration, and the gallery's embeddings carry none",
+            todo="Name one (--calibration RUN), or make one with `xreid calibrate`.",
+        )
+    return None
+
+
 def _queries(gallery: Gallery, options: SearchOptions) -> list[Query]:
     from xreid.core.embeddings import EmbeddingSet
     from xreid.retrieval.search import queries_from_gallery, queries_from_set
@@ -117,11 +155,11 @@ def _queries(gallery: Gallery, options: SearchOptions) -> list[Query]:
     return queries_from_set(gallery, embeddings, options.tracklet)
 
 
-def _print(results: Sequence[SearchResult]) -> None:
+def _print(results: Sequence[SearchResult], meaning: Meaning | None) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xreid.retrieval.page import name_of, show_span
+    from xreid.retrieval.page import name_of, show_prior, show_probability, show_span
     from xreid.retrieval.search import SCORE_NOTE
 
     console = Console(markup=False, highlight=False)
@@ -134,13 +172,20 @@ def _print(results: Sequence[SearchResult]) -> None:
             best = "" if result.best is None else f" (the best score is {result.best:.3f})"
             console.print(f"no answer{best}\n")
             continue
+        if result.prior is not None:
+            told = "unknown: no hit reaches the threshold; " if result.unknown else ""
+            console.print(f"{told}probabilities at prior {show_prior(result.prior)}")
         table = Table("rank", "tracklet", "set", "camera", "modality", "time", "person", "score", box=None)
+        if meaning is not None:
+            table.add_column("same person")
         for hit in result.hits:
             found = hit.entry.tracklet
             when, who = show_span(found) or "-", found.identity or "-"
             source, camera = hit.entry.stored.name, found.camera or "-"
             facts = (found.name, source, camera, name_of(found.modality), when, who)
-            table.add_row(str(hit.rank), *facts, f"{hit.score:.3f}")
+            below = hit.verdict is not None and hit.verdict.accepted is False
+            meant = [f"{show_probability(hit) or '-'}{', unknown' if below else ''}"] if meaning else []
+            table.add_row(str(hit.rank), *facts, f"{hit.score:.3f}", *meant)
         console.print(table)
         console.print()
-    console.print(SCORE_NOTE)
+    console.print(meaning.note() if meaning else SCORE_NOTE)

@@ -85,9 +85,8 @@ def chart(
     )
     if diagonal:
         a, b = (_x(0), _y(0)), (_x(1), _y(1))
-        parts.append(
-            f'<line class="grid" x1="{a[0]}" y1="{a[1]}" x2="{b[0]}" y2="{b[1]}" style="stroke:var(--soft)" stroke-dasharray="3 4"/>'
-        )
+        look = 'style="stroke:var(--soft)" stroke-dasharray="3 4"'
+        parts.append(f'<line x1="{a[0]}" y1="{a[1]}" x2="{b[0]}" y2="{b[1]}" {look}/>')
     parts += [_curve(curve, x, y) for curve in curves]
     parts += [_name(curve, row, left=legend_left) for row, curve in enumerate(curves)]
     return (

@@ -26,6 +26,7 @@ from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, read_table, req
 from xreid.core.errors import DataError, ProtocolError, XReidError
 from xreid.core.files import read_json, sha256_of_value, write_json
 from xreid.core.tracklets import Tracklet
+from xreid.evaluation.calibration import Calibration, calibration_from_json
 from xreid.retrieval.columns import Columns
 from xreid.retrieval.engine import Engine, ExactEngine, Vectors
 
@@ -142,6 +143,20 @@ class Gallery:
     def origin(self) -> EmbeddingOrigin | None:
         """What made the vectors, None while the gallery is empty."""
         return read_origin(self.folder / self.sets[0].folder) if self.sets else None
+
+    @cached_property
+    def calibration(self) -> Calibration | None:
+        """What the scores mean, from the last appended set that says so; None where none does.
+
+        Raises:
+            DataError: It is damaged.
+        """
+        for stored in reversed(self.sets):
+            file = self.folder / stored.folder / "embedding.json"
+            plain = read_json(file, what="embedding set").get("calibration")
+            if plain is not None:
+                return calibration_from_json(plain, what=f"the calibration in {file}")
+        return None
 
     @cached_property
     def entries(self) -> tuple[Entry, ...]:

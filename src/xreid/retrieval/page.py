@@ -15,7 +15,8 @@ from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.pictures import Thumbnails
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Entry, Gallery
-from xreid.retrieval.search import SCORE_NOTE, Query, SearchResult
+from xreid.retrieval.meaning import Meaning
+from xreid.retrieval.search import SCORE_NOTE, Hit, Query, SearchResult
 
 _QUERY_FRAMES, _HIT_FRAMES = 6, 5
 _UNIX_FROM_S = 10 * 365 * 86400  # smaller numbers count from the start of a video
@@ -29,11 +30,13 @@ class PageInfo:
         rules: The filters.
         top: Most hits of a query.
         min_score: Least score, or None.
+        meaning: What gave probabilities and verdicts, or None.
     """
 
     rules: Filter
     top: int
     min_score: float | None
+    meaning: Meaning | None = None
 
 
 def write_results_page(
@@ -59,7 +62,7 @@ def write_results_page(
     pictures = _Pictures(frames_root)
     searches = [_search(result, pictures) for result in results]
     values = {
-        "note": SCORE_NOTE,
+        "note": info.meaning.note() if info.meaning else SCORE_NOTE,
         "searches": searches,
         "labelled": any(hit["same"] is not None for search in searches for hit in search["hits"]),
         "gallery": gallery.folder.name,
@@ -86,7 +89,24 @@ def conditions(info: PageInfo) -> list[str]:
     words += ["known people only"] if rules.known else []
     words += ["other cameras than the query's"] if rules.other_cameras else []
     words += [f"scores of {info.min_score:g} and more"] if info.min_score is not None else []
+    words += ["ranked by calibrated log-odds"] if info.meaning and info.meaning.order == "calibrated" else []
     return words
+
+
+def show_prior(prior: float) -> str:
+    """E.g. "1/200", or "0.3"."""
+    odds = round(1 / prior)
+    return f"1/{odds:,}" if odds >= 2 and abs(prior * odds - 1) < 1e-9 else f"{prior:g}"
+
+
+def show_probability(hit: Hit) -> str:
+    """E.g. "p 0.83", "p < 0.001"; "" without a calibration of this kind of pair."""
+    p = None if hit.verdict is None else hit.verdict.probability
+    if p is None:
+        return ""
+    if p < 0.001:
+        return "p < 0.001"
+    return "p > 0.999" if p > 0.999 else f"p {p:.3f}"
 
 
 def name_of(modality: Modality) -> str:
@@ -137,10 +157,14 @@ def _search(result: SearchResult, pictures: _Pictures) -> dict[str, Any]:
         "query": _show(query.tracklet, pictures.of(query.tracklet, query.root, count=_QUERY_FRAMES)),
         "searched": result.searched,
         "best": result.best,
+        "prior": None if result.prior is None else show_prior(result.prior),
+        "unknown": result.unknown,
         "hits": [
             {
                 "rank": hit.rank,
                 "score": hit.score,
+                "probability": show_probability(hit),
+                "accepted": None if hit.verdict is None else hit.verdict.accepted,
                 "set": hit.entry.stored.name,
                 "same": _same_person(query, hit.entry),
                 **_show(

@@ -13,9 +13,11 @@ import numpy.typing as npt
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Tracklet
+from xreid.evaluation.calibration import require_fits
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.engine import Nearest, Vectors
 from xreid.retrieval.gallery import Entry, Gallery, content_key
+from xreid.retrieval.meaning import Meaning, Verdict, nearest_by_ratio
 
 SCORE_NOTE = (
     "The score is the cosine between two embeddings. It is not calibrated: it is no probability, and a high "
@@ -49,11 +51,13 @@ class Hit:
         rank: From 1.
         score: Cosine, -1 to 1, not calibrated.
         entry: The tracklet and its set.
+        verdict: What the score means; None without a calibration.
     """
 
     rank: int
     score: float
     entry: Entry
+    verdict: Verdict | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +69,34 @@ class SearchResult:
         hits: Best first.
         searched: Tracklets that the filters let through.
         best: The best score among them, also where min_score kept it out; None where none was searched.
+        prior: What the probabilities of the hits take for granted; None without a calibration.
     """
 
     query: Query
     hits: tuple[Hit, ...]
     searched: int
     best: float | None
+    prior: float | None = None
+
+    @property
+    def unknown(self) -> bool:
+        """Whether there are hits, and none is above its threshold."""
+        judged = [hit.verdict.accepted for hit in self.hits if hit.verdict is not None]
+        return bool(judged) and not any(accepted or accepted is None for accepted in judged)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
+        calibrated = {} if self.prior is None else {"prior": self.prior, "unknown": self.unknown}
         return {
             "query": _plain(self.query.tracklet),
             "searched": self.searched,
             "best_score": self.best,
+            **calibrated,
             "hits": [
                 {
                     "rank": hit.rank,
                     "score": hit.score,
+                    **({} if hit.verdict is None else vars(hit.verdict)),
                     "set": hit.entry.stored.key,
                     **_plain(hit.entry.tracklet),
                 }
@@ -139,6 +154,7 @@ def search(
     rules: Filter | None = None,
     top: int = 20,
     min_score: float | None = None,
+    meaning: Meaning | None = None,
 ) -> list[SearchResult]:
     """Search the gallery with each query; a query never finds itself.
 
@@ -148,9 +164,11 @@ def search(
         rules: Which tracklets may be found.
         top: Most hits of a query.
         min_score: Hits of a lower cosine are left out, so that there may be no answer.
+        meaning: Gives each hit a probability and a verdict, and may order them.
 
     Raises:
-        ProtocolError: The gallery is empty, or the filters let nothing through for any query.
+        ProtocolError: The gallery is empty, the calibration is of another model, or the filters let nothing
+            through for any query.
         ConfigError: `top` is below 1, or there is no query.
     """
     rules = rules or Filter()
@@ -158,6 +176,8 @@ def search(
         raise ConfigError("nothing to search", expected="one query or more, top 1 or more", got=f"top {top}")
     if not len(gallery):
         raise ProtocolError(f"{gallery.folder} is empty", todo="Append embeddings with `xreid index`.")
+    if meaning is not None and gallery.origin is not None:
+        require_fits(meaning.calibration, gallery.origin)
     allowed = _allowed(gallery, queries, rules)
     searched = allowed.sum(axis=1)
     if not searched.any():
@@ -166,9 +186,13 @@ def search(
             todo="Loosen --modality, --camera, --from, --to, --known or --other-cameras.",
         )
     vectors = np.stack([query.vector for query in queries]).astype(np.float32)
-    nearest = gallery.engine.top(vectors, k=top, allowed=lambda start, stop: allowed[:, start:stop])
+    if meaning is not None and meaning.order == "calibrated":
+        asking = [query.tracklet.modality for query in queries]
+        nearest = nearest_by_ratio(gallery, meaning, vectors, asking, k=top, allowed=allowed)
+    else:
+        nearest = gallery.engine.top(vectors, k=top, allowed=lambda start, stop: allowed[:, start:stop])
     return [
-        _result(gallery, query, found, searched=int(count), min_score=min_score)
+        _result(gallery, query, found, searched=int(count), min_score=min_score, meaning=meaning)
         for query, found, count in zip(queries, nearest, searched, strict=True)
     ]
 
@@ -185,15 +209,31 @@ def _allowed(gallery: Gallery, queries: Sequence[Query], rules: Filter) -> npt.N
 
 
 def _result(
-    gallery: Gallery, query: Query, found: Nearest, *, searched: int, min_score: float | None
+    gallery: Gallery,
+    query: Query,
+    found: Nearest,
+    *,
+    searched: int,
+    min_score: float | None,
+    meaning: Meaning | None,
 ) -> SearchResult:
     pairs = [(int(row), float(score)) for row, score in zip(found.rows, found.scores, strict=True)]
-    hits = tuple(
-        Hit(rank=rank, score=score, entry=gallery.entries[row])
-        for rank, (row, score) in enumerate(pairs, start=1)
-        if min_score is None or score >= min_score
+
+    def verdict(row: int, score: float) -> Verdict | None:
+        modalities = query.tracklet.modality, gallery.entries[row].tracklet.modality
+        return None if meaning is None else meaning.verdict(score, modalities, searched=searched)
+
+    kept = [(row, score) for row, score in pairs if min_score is None or score >= min_score]
+    return SearchResult(
+        query=query,
+        hits=tuple(
+            Hit(rank=rank, score=score, entry=gallery.entries[row], verdict=verdict(row, score))
+            for rank, (row, score) in enumerate(kept, start=1)
+        ),
+        searched=searched,
+        best=max((score for _, score in pairs), default=None),
+        prior=None if meaning is None else meaning.prior_of(searched),
     )
-    return SearchResult(query=query, hits=hits, searched=searched, best=pairs[0][1] if pairs else None)
 
 
 def _plain(row: Tracklet) -> dict[str, Any]:
