@@ -92,7 +92,8 @@ def test_reranking_is_named_wherever_a_score_is(
     assert label in out.splitlines()[0]
     assert "\nre-ranked " in out
     assert "! Re-ranked, k-reciprocal v1" in out
-    assert label in (tmp_path / "report" / "evaluation.html").read_text()
+    page = (tmp_path / "report" / "evaluation.html").read_text()
+    assert page.count(label) == 3, "at the top and beside the scores of both directions"
     stored_result = json.loads((tmp_path / "report" / "evaluation.json").read_text())["results"][0]
     assert label in stored_result["label"]
     assert stored_result["reranking"]["settings"] == {"k1": 4, "k2": 2, "lambda": 0.5, "distance": "squared"}

@@ -25,6 +25,7 @@ from xreid.data.augment import Normalise
 from xreid.data.clips import ClipReader
 from xreid.data.sampling import FrameSampling, sample
 from xreid.evaluation.notes import is_simulated
+from xreid.evaluation.temporal_reranking import TemporalReranking
 from xreid.inference import embed
 from xreid.inference.checkpoint import LoadedModel, load_checkpoint
 from xreid.inference.embed import EmbedConfig, embed_tracklets
@@ -221,6 +222,20 @@ def test_the_command(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     subsets = {row.subset for row in EmbeddingSet.load(tmp_path / "some").table}
     assert subsets == {"query", "train"}
     assert Path(EmbeddingSet.load(tmp_path / "some").table.root).is_absolute()
+
+
+def test_halves_fit_temporal_reranking(archive: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "model")
+    sets = {}
+    for part in ("whole", "first-half", "second-half"):
+        place = [str(tmp_path / "model"), str(archive), str(tmp_path / part)]
+        assert main(["embed", *place, "--part", part]) == 0
+        sets[part] = EmbeddingSet.load(tmp_path / part)
+    whole, first, second = sets.values()
+    found = TemporalReranking.of(whole, first=first, second=second)
+    assert not np.array_equal(found.first, whole.vectors)
+    for row, one, two in zip(whole.table, first.table, second.table, strict=True):
+        assert one.frames + two.frames == row.frames
 
 
 @pytest.mark.parametrize(
