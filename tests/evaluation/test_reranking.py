@@ -150,7 +150,9 @@ def test_a_tracklet_on_both_sides_is_one_neighbour() -> None:
 
 def test_equal_tracklets_keep_gallery_order() -> None:
     """Four equal vectors, k1 = 1: the nearest other is the first other one; the last two have no partner."""
-    found = neighbours(np.ones((4, 2), np.float32), count=2)
+    told = list[tuple[int, int]]()
+    found = neighbours(np.ones((4, 2), np.float32), count=2, tell=lambda *place: told.append(place))
+    assert told == [(4, 4)]
     assert found.nearest.tolist() == [[0, 1], [1, 0], [2, 0], [3, 0]]
     assert found.farthest.tolist() == [1, 1, 1, 1]
     query, gallery = side(np.ones((1, 2)), [0]), side(np.ones((3, 2)), [1, 1, 0])

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,8 @@ from xreid.evaluation.report import report_data, write_report
 from xreid.evaluation.reranking import KReciprocal, Reranking
 from xreid.evaluation.temporal_reranking import PUBLISHED, TemporalReranking
 from xreid.evaluation.text import format_table
+
+_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +133,7 @@ def main(argv: Sequence[str]) -> int:
         reranking=_reranking(options, embeddings),
         bootstrap=options.bootstrap,
         block_mib=options.block_mib,
+        tell=_every_ten_seconds(),
     )
     page = None
     if options.out:
@@ -174,6 +178,19 @@ def _calibration(options: EvaluateOptions, embeddings: EmbeddingSet) -> Calibrat
     if embeddings.calibration is None:
         return None
     return calibration_from_json(embeddings.calibration, what="the calibration that the embeddings carry")
+
+
+def _every_ten_seconds() -> Callable[[int, int], None]:
+    """A line of progress on standard error; none for what takes less."""
+    last = time.perf_counter()
+
+    def tell(done: int, total: int) -> None:
+        nonlocal last
+        if time.perf_counter() > last + _LINE_SECONDS:
+            last = time.perf_counter()
+            print(f"re-ranking: neighbours of {done:,} of {total:,} tracklets", file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _reranking(options: EvaluateOptions, embeddings: EmbeddingSet) -> Reranking | None:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 
 from xreid.evaluation.metrics import Ints, Side, Vectors
-from xreid.evaluation.neighbours import Positions, neighbours, squared_norms
+from xreid.evaluation.neighbours import Positions, Tell, neighbours, quiet, squared_norms
 
 Sparse = Any  # scipy.sparse.csr_array, which has no types
 
@@ -59,7 +59,13 @@ class Encodings:
 
 
 def k_reciprocal_encodings(
-    vectors: Vectors, *, k1: int, k2: int, distance: Literal["squared", "euclidean"], block_mib: int = 32
+    vectors: Vectors,
+    *,
+    k1: int,
+    k2: int,
+    distance: Literal["squared", "euclidean"],
+    block_mib: int = 32,
+    tell: Tell = quiet,
 ) -> Encodings:
     """Encode every tracklet by its k-reciprocal neighbours (Zhong et al. 2017, eq. 2 to 7 and 11).
 
@@ -69,8 +75,9 @@ def k_reciprocal_encodings(
         k2: Neighbours, itself included, whose encodings are averaged.
         distance: Original distance, whose exponential weighs the neighbours.
         block_mib: Memory for distances in MiB.
+        tell: Called with tracklets done and N.
     """
-    found = neighbours(vectors, count=max(k1 + 1, k2), block_mib=block_mib)
+    found = neighbours(vectors, count=max(k1 + 1, k2), block_mib=block_mib, tell=tell)
     farthest = np.sqrt(found.farthest) if distance == "euclidean" else found.farthest
     sets = _expanded(found.nearest, k1=k1, block_mib=block_mib)
     sets.data = _weights(sets, vectors, farthest=farthest, root=distance == "euclidean")

@@ -14,6 +14,7 @@ from xreid.core.tracklets import TrackletTable, index_of
 from xreid.evaluation.directions import Direction
 from xreid.evaluation.intervals import Bootstrap, estimate
 from xreid.evaluation.metrics import Ints, Side, inner_products, rank_positives
+from xreid.evaluation.neighbours import Tell, quiet
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, Protocol
 from xreid.evaluation.reranking import Reranking
 from xreid.evaluation.results import CMC_LENGTH, EvaluationResult
@@ -28,6 +29,7 @@ def evaluate(
     bootstrap: Bootstrap | None = None,
     reranking: Reranking | None = None,
     block_mib: int = 32,
+    tell: Tell = quiet,
 ) -> EvaluationResult:
     """Score stored embeddings under one protocol and direction.
 
@@ -38,6 +40,7 @@ def evaluate(
         bootstrap: How intervals are drawn; default 2,000 draws of identities, 95%, seed 0.
         reranking: Replaces the plain scores (inner products) before ranking; what counts stays the same.
         block_mib: Memory for scores in MiB.
+        tell: Called with tracklets done and to do in the long part of re-ranking, the search for neighbours.
 
     Raises:
         ProtocolError: The embeddings cannot answer: no queries, one modality only, no cameras, no positives,
@@ -47,7 +50,7 @@ def evaluate(
     selection = select(embeddings.table, protocol, direction=direction)
     require_frames(embeddings, selection, protocol=protocol)
     query, gallery = sides(embeddings, selection, protocol=protocol)
-    scores = reranking.scores(query, gallery, block_mib=block_mib) if reranking else inner_products
+    scores = reranking.scores(query, gallery, block_mib=block_mib, tell=tell) if reranking else inner_products
     ranks = rank_positives(query, gallery, scores_of=scores, block_mib=block_mib)
     valid = ranks.counts > 0
     if not valid.any():
@@ -86,6 +89,7 @@ def evaluate_directions(
     bootstrap: Bootstrap | None = None,
     reranking: Reranking | None = None,
     block_mib: int = 32,
+    tell: Tell = quiet,
 ) -> tuple[EvaluationResult, ...]:
     """`evaluate` for several directions, in order."""
     return tuple(
@@ -96,6 +100,7 @@ def evaluate_directions(
             bootstrap=bootstrap,
             reranking=reranking,
             block_mib=block_mib,
+            tell=tell,
         )
         for direction in directions
     )

@@ -5,6 +5,7 @@ Shapes: N vectors, D width, K neighbours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,11 @@ import numpy.typing as npt
 from xreid.evaluation.metrics import Vectors
 
 Positions = npt.NDArray[np.int32]
+Tell = Callable[[int, int], None]  # called with what is done, and of how much
+
+
+def quiet(done: int, total: int) -> None:
+    """Tell nobody."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +35,7 @@ class Neighbours:
     farthest: Vectors
 
 
-def neighbours(vectors: Vectors, *, count: int, block_mib: int = 32) -> Neighbours:
+def neighbours(vectors: Vectors, *, count: int, block_mib: int = 32, tell: Tell = quiet) -> Neighbours:
     """The `count` nearest of every vector by Euclidean distance, itself included.
 
     All N x N distances are computed and none is kept: memory beyond the vectors is that of two blocks.
@@ -38,6 +44,7 @@ def neighbours(vectors: Vectors, *, count: int, block_mib: int = 32) -> Neighbou
         vectors: float32 [N, D].
         count: K; cut to N.
         block_mib: Memory for distances in MiB.
+        tell: Called with vectors done and N.
     """
     total = len(vectors)
     count = min(count, total)
@@ -54,6 +61,7 @@ def neighbours(vectors: Vectors, *, count: int, block_mib: int = 32) -> Neighbou
         own = np.arange(len(distances))
         distances[own, start + own] = -1.0
         nearest[block] = _first(distances, count)
+        tell(block.stop, total)
     farthest[farthest == 0] = 1.0
     return Neighbours(nearest=nearest, farthest=farthest)
 

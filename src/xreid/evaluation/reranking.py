@@ -28,7 +28,7 @@ from xreid.core.errors import ConfigError
 from xreid.core.files import sha256_of_value
 from xreid.evaluation.encodings import joint, k_reciprocal_encodings
 from xreid.evaluation.metrics import ScoreSource, Side, Vectors
-from xreid.evaluation.neighbours import squared_distances, squared_norms
+from xreid.evaluation.neighbours import Tell, quiet, squared_distances, squared_norms
 
 
 class Reranking(Protocol):
@@ -41,7 +41,7 @@ class Reranking(Protocol):
     def summary(self) -> dict[str, Any]:
         """The same, JSON-serialisable."""
 
-    def scores(self, query: Side, gallery: Side, *, block_mib: int = 32) -> ScoreSource:
+    def scores(self, query: Side, gallery: Side, *, block_mib: int = 32, tell: Tell = quiet) -> ScoreSource:
         """The source of scores for these two sides."""
 
 
@@ -88,11 +88,11 @@ class KReciprocal:
         """Name, version, settings and hash, JSON-serialisable."""
         return summary(self.name, self.version, self.settings)
 
-    def scores(self, query: Side, gallery: Side, *, block_mib: int = 32) -> JaccardScores:
+    def scores(self, query: Side, gallery: Side, *, block_mib: int = 32, tell: Tell = quiet) -> JaccardScores:
         """Encode both sides; costs N x N distances and a few sparse products."""
         both = joint(query, gallery)
         codes = k_reciprocal_encodings(
-            both.vectors, k1=self.k1, k2=self.k2, distance=self.distance, block_mib=block_mib
+            both.vectors, k1=self.k1, k2=self.k2, distance=self.distance, block_mib=block_mib, tell=tell
         )
         return JaccardScores(
             query_codes=codes.rows[both.query],

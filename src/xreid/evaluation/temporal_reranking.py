@@ -21,7 +21,7 @@ from xreid.core.embeddings import EmbeddingSet, require_same_origin
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import TrackletTable
 from xreid.evaluation.metrics import ScoreSource, Side, Vectors
-from xreid.evaluation.neighbours import squared_distances, squared_norms
+from xreid.evaluation.neighbours import Tell, quiet, squared_distances, squared_norms
 from xreid.evaluation.reranking import KReciprocal, label, summary
 
 Half = Literal["first-half", "second-half"]
@@ -103,7 +103,7 @@ class TemporalReranking:
         """Name, version, settings and hash, JSON-serialisable."""
         return summary(self.name, self.version, self.settings)
 
-    def scores(self, query: Side, gallery: Side, *, block_mib: int = 32) -> ScoreSource:
+    def scores(self, query: Side, gallery: Side, *, block_mib: int = 32, tell: Tell = quiet) -> ScoreSource:
         """Encode both sides three times; the sides' `rows` must be rows of the embedding set.
 
         Halves of one tracklet are different vectors, so a tracklet on both sides counts twice among them.
@@ -120,7 +120,7 @@ class TemporalReranking:
             (self.halves, half(query, self.second), half(gallery, self.first)),
         )
         parts = tuple(
-            (weight, self.k_reciprocal.scores(left, right, block_mib=block_mib), left, right)
+            (weight, self.k_reciprocal.scores(left, right, block_mib=block_mib, tell=tell), left, right)
             for weight, left, right in pairs
             if weight
         )
