@@ -21,7 +21,6 @@ from xreid.models.config import NetworkConfig
         ({"num_identities": -1}, "num_identities"),
         ({"cameras": ("D1", "D1")}, "cameras"),
         ({"classifiers": ("cls", "cls")}, "classifiers"),
-        ({"weights": "w.safetensors"}, "stem"),
         ({"freeze_patch_projection": True}, "stem"),
         ({"patch": 1, "width": 4, "heads": 1, "interaction_heads": 1}, "stem"),
         ({"width": 132, "heads": 4, "interaction_heads": 4}, "stem"),

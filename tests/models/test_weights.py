@@ -167,6 +167,23 @@ def test_convert_openai_archive(
         assert torch.equal(value, through_file.state_dict()[name])
 
 
+def test_a_run_of_ones_own_is_a_pre_trained_encoder(tmp_path: Path) -> None:
+    config = NetworkConfig.tiny(num_identities=3)
+    trained = build_network(config, seed=5)
+    (tmp_path / "checkpoint").mkdir()
+    save_file(dict(trained.state_dict()), tmp_path / "checkpoint" / "model.safetensors")
+    for source in (tmp_path, tmp_path / "checkpoint", tmp_path / "checkpoint" / "model.safetensors"):
+        network = build_network(replace(config, num_identities=7, weights=str(source)), seed=0)
+        for name, value in trained.encoder.state_dict().items():
+            assert torch.equal(network.encoder.state_dict()[name], value), name
+
+
+def test_weights_without_the_stem_say_what_to_set(timm_weights: dict[str, Tensor], tmp_path: Path) -> None:
+    save_file(timm_weights, tmp_path / "w.safetensors")
+    with pytest.raises(CheckpointError, match="Set --network.stem patch"):
+        build_network(replace(NetworkConfig.tiny(), weights=str(tmp_path / "w.safetensors")))
+
+
 def test_positions_are_resampled_as_torch_does_without_antialiasing(
     timm_weights: dict[str, Tensor], tmp_path: Path
 ) -> None:

@@ -142,7 +142,6 @@ def test_spellings() -> None:
         ([*PLACE, "--nonsense"], "nonsense"),
         ([*PLACE, "--train.precision=fp8"], "precision"),
         ([*PLACE, "--network.heads", "5"], "divisor"),
-        ([*PLACE, "--scale=tiny", "--weights=w.pt"], "Set --network.stem patch"),
         ([*PLACE, "--network.num_identities", "5"], "come from the data"),
         ([*PLACE, "--train.accumulate=4"], "micro-batches"),
         ([*PLACE, "--train.memory=prompts", "--objective.cpc.enabled=false"], "CPC"),

@@ -33,7 +33,8 @@ class NetworkConfig:
         heads: Attention heads of the encoder.
         projection: Width d of CLIP's projected feature.
         activation: Activation of the encoder; OpenAI's CLIP weights need quick_gelu.
-        weights: Encoder weights: a timm or Hugging Face name, or a file (.safetensors, .pt); none: random.
+        weights: Encoder weights: a timm or Hugging Face name, a file (.safetensors, .pt), or a finished run
+            of xreid at the same scale; none: random.
         freeze_patch_projection: Keep the first convolution as it was loaded; needs pre-trained weights to
             make sense.
         camera_embedding: Add a learnable vector per camera to the class token before the first block. Cameras
@@ -127,12 +128,11 @@ class NetworkConfig:
 
     def _require_stem(self) -> None:
         _require(
-            self.weights is None and not self.freeze_patch_projection,
+            not self.freeze_patch_projection,
             "stem",
-            expected='"patch" with pre-trained weights or a frozen patch projection',
+            expected='"patch" with a frozen patch projection',
             got=self.stem,
-            todo="Set --network.stem patch with --weights (and patch, width, depth, heads and projection to "
-            "those of the weights), or leave the weights out.",
+            todo="Set --network.freeze_patch_projection false.",
         )
         _require(
             self.patch >= 2 and self.patch.bit_count() == 1 and self.width % self.patch == 0,

@@ -1,7 +1,8 @@
 """Translates the names of CLIP image-encoder weights into timm's.
 
 Known spellings: OpenAI and open_clip (`visual.conv1.weight`, or without the prefix), transformers
-(`vision_model.embeddings...`, q, k, v apart) and timm itself (with or without `visual.trunk.`).
+(`vision_model.embeddings...`, q, k, v apart), timm itself (with or without `visual.trunk.`), and xreid's own
+checkpoints (`encoder.vit.`).
 """
 
 from __future__ import annotations
@@ -89,12 +90,14 @@ def to_timm_names(weights: Weights) -> Weights:
         named = _below(weights, "visual.trunk.")
         if "visual.head.proj.weight" in weights:  # its absence is named by the comparison with the encoder
             named["head.weight"] = weights["visual.head.proj.weight"]
+    elif "encoder.vit.cls_token" in weights:
+        named = _below(weights, "encoder.vit.")
     elif "cls_token" in weights and "patch_embed.proj.weight" in weights:
         named = dict(weights)
     else:
         raise CheckpointError(
             "the weights are no CLIP image encoder",
-            expected="names of OpenAI, open_clip, transformers or timm",
+            expected="names of OpenAI, open_clip, transformers, timm or xreid",
             got=", ".join(sorted(weights)[:3]) or "nothing",
         )
     return _in_timm_shape(

@@ -17,6 +17,7 @@ from xreid.core.files import atomic_file
 from xreid.models.hub import hub_file
 from xreid.models.weight_names import Weights, to_timm_names
 
+OWN_WEIGHTS = "model.safetensors"  # of a checkpoint folder (xreid.inference.checkpoint)
 FILE_SUFFIXES = (".safetensors", ".pt", ".pth", ".bin")
 
 
@@ -25,8 +26,8 @@ def load_encoder_weights(vit: VisionTransformer, source: str) -> None:
 
     Args:
         vit: The encoder to fill, its head without bias.
-        source: A file (.safetensors, OpenAI's ViT-B-16.pt, a PyTorch state dict) or a timm or Hugging Face
-            name.
+        source: A file (.safetensors, OpenAI's ViT-B-16.pt, a PyTorch state dict), a run or checkpoint of
+            xreid, or a timm or Hugging Face name.
 
     Raises:
         CheckpointError: The weights are absent, damaged, or of another shape than the encoder.
@@ -62,10 +63,14 @@ def locate_weights(source: str) -> Path:
     path = Path(source).expanduser()
     if path.is_file():
         return path
+    for folder in (path, path / "checkpoint"):
+        if (folder / OWN_WEIGHTS).is_file():
+            return folder / OWN_WEIGHTS
     if path.suffix in FILE_SUFFIXES or path.is_absolute():
         raise CheckpointError(
             f"there are no weights at {source}",
-            expected="a file (.safetensors, .pt) or a name such as openai/clip-vit-base-patch16",
+            expected="a file (.safetensors, .pt), a finished run of xreid, or a name such as "
+            "openai/clip-vit-base-patch16",
         )
     return hub_file(source)
 
@@ -167,7 +172,10 @@ def _require_same_shapes(weights: Weights, expected: Weights, *, source: str) ->
             f"the weights of {source} do not fit the encoder",
             expected=f"{len(expected)} tensors" + (f" with {missing[0]}" if missing else ""),
             got=f"{len(weights)} tensors" + (f" with {surplus[0]}" if surplus else f" without {missing[0]}"),
-            todo="Check depth and width, or choose the weights of that model.",
+            todo="Set --network.stem patch (and patch, width, depth, heads and projection to those of the "
+            "weights)."
+            if "patch_embed.proj.weight" in surplus
+            else "Check stem, depth and width, or choose the weights of that model.",
         )
     for name, value in expected.items():
         if weights[name].shape != value.shape:
