@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: install demo test check clean
+.PHONY: install demo test check docs clean
 
 install: $(STAMP)
 
@@ -27,6 +27,12 @@ check: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# The site in build/docs: warnings are errors, links are checked, the network is not needed.
+docs: $(STAMP)
+	rm -rf build/docs
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -j 2 -d build/doctrees docs build/docs
+	$(BIN)/python docs/check_site.py build/docs
 
 lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --no-header --no-annotate -q pyproject.toml -o requirements.lock
