@@ -102,8 +102,9 @@ def main(argv: list[str]) -> int:
     wrong, external = problems_of(site)
     lines = [f"{link}  ({min(pages)}, {len(pages)} pages)" for link, pages in sorted(external.items())]
     (site.parent / "external-links.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print(*wrong, sep="\n", file=sys.stderr)
-    print(f"{site}: {len(wrong)} faults; {len(external)} external links, not fetched: external-links.txt")
+    sys.stderr.write("".join(f"{fault}\n" for fault in wrong))
+    listed = f"{len(external)} external links, not fetched, in external-links.txt"
+    sys.stdout.write(f"{site}: {len(wrong)} faults; {listed}\n")
     return 1 if wrong or not any(site.glob("*.html")) else 0
 
 

@@ -15,6 +15,7 @@ ROOMS = {
     "core": "Core",
     "models": "Models",
     "losses": "Losses",
+    "methods": "Methods",
     "data": "Data",
     "simulation": "Simulation",
     "evaluation": "Evaluation",
