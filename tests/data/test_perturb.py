@@ -279,7 +279,7 @@ def test_sweeps_are_read_and_sorted() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("fog", "no such kind of perturbation: 'fog'; expected frames, resolution"),
+        ("fog", "no such kind of perturbation: 'fog'; expected frames, switch, resolution"),
         ("blur=", "levels of blur are wrong"),
         ("blur=0", "levels of blur are wrong"),
         ("blur=much", "levels of blur are wrong; expected numbers from 0 to 25, such as blur=1,2,4"),

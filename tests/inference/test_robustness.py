@@ -12,18 +12,23 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
+from tests.data.tiny_archives import write_bupt
 from tests.evaluation.problems import naive_evaluation
 from tests.inference.small import write_model
 from tests.training.micro import files_of, in_process
 from xreid.cli.main import main
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError
-from xreid.core.tracklets import Modality, TrackletTable
+from xreid.core.tracklets import Modality, TrackletTable, index_of
 from xreid.data import open_archive
+from xreid.data.augment import Normalise
 from xreid.data.clips import ClipReader
 from xreid.data.loader import evaluation_clips
 from xreid.data.perturb import KINDS, Perturbation
+from xreid.data.sampling import chunk_first
 from xreid.evaluation.evaluator import sides
 from xreid.evaluation.intervals import Bootstrap, Estimate
 from xreid.evaluation.metrics import METRICS
@@ -142,6 +147,45 @@ def test_only_what_changes_is_embedded(
     assert card.of_kind("switch")[0].same_camera == everybody
 
 
+@pytest.mark.parametrize("kind", ["blur", "switch", "ir-noise"])
+def test_levels_hold_the_vectors_of_perturbed_frames(
+    kind: str, model: LoadedModel, filmed: TrackletTable, tmp_path: Path
+) -> None:
+    (level,) = [text.partition("=")[2] for text in KINDS_HERE if text.startswith(kind)]
+    measure(model, filmed, out=tmp_path, config=config(kinds=(f"{kind}={level}",)), embed=EMBED)
+    stored = EmbeddingSet.load(tmp_path / "levels" / f"{kind}_{level}")
+    change, normalise = Perturbation(kind=kind, level=float(level)), Normalise()
+    reader = ClipReader(change.table(filmed), size=model.network.config.frame_size)
+    camera_of, expected = index_of(model.checkpoint.network.cameras), []
+    for number, row in enumerate(filmed):
+        if kind == "ir-noise" and row.modality is Modality.VISIBLE:
+            continue
+        frames = chunk_first(len(row.frames), 3)
+        pixels = change(reader.read_array(number, frames), row, frames)
+        camera = torch.tensor([camera_of.get(row.camera or "", -1)])
+        with torch.no_grad():
+            features = model.network.features(normalise(torch.from_numpy(pixels))[None], camera)[0]
+        expected.append(F.normalize(features, dim=0).numpy())
+    np.testing.assert_allclose(stored.vectors, np.stack(expected), atol=2e-6)
+
+
+def test_of_lists_only_the_perturbed_one_is_embedded(model: LoadedModel, tmp_path: Path) -> None:
+    table = open_archive(write_bupt(tmp_path / "bupt")).subset("query", "gallery")
+    for side, subsets in (("queries", {"query"}), ("gallery", {"gallery"}), ("both", {"query", "gallery"})):
+        out = tmp_path / side
+        card = measure(
+            model,
+            table,
+            out=out,
+            config=config(kinds=("blur=4",), side=side),
+            embed=EMBED,  # type: ignore[arg-type]
+        )
+        stored = EmbeddingSet.load(out / "levels" / "blur_4").table
+        assert {row.subset for row in stored} == subsets
+        assert len(stored) == sum(row.subset in subsets for row in table)
+        assert card.protocol.name == "bupt-campus/full"
+
+
 @pytest.mark.parametrize("kind", [name for name, kind in KINDS.items() if kind.pixels])
 def test_workers_see_the_same_pixels(kind: str, filmed: TrackletTable) -> None:
     change = Perturbation(kind=kind, level=KINDS[kind].levels[-1])
@@ -215,14 +259,14 @@ def test_the_record_holds_everything(card: Card) -> None:
 
 def test_the_page_and_the_text(card: Card) -> None:
     page, text = render_card(card), format_card(card)
-    assert page.count("<svg") == 5, "a chart for each kind, and the legend's"
+    assert page.count("<svg") == 6, "a chart for each kind, and the legend's two dots"
     assert "http" not in page
     assert page.count("data:image/png") == 4, "blur and noise: clean and one level each"
     assert page.count("no perturbed tracklet, so unchanged") == 1, "visible queries have no infrared noise"
     assert card.protocol.label in page
     assert card.protocol.label in text
     shown = f"{100 * card.of_kind('blur')[0].results[0].rank1:.1f}"
-    assert any(line.split()[:3] == ["blur", "4", shown] for line in text.splitlines())
+    assert any(line.split()[:3] == ["blur", "4%", shown] for line in text.splitlines())
     assert any(line.endswith("as clean") for line in text.splitlines() if line.startswith("ir-noise"))
 
 
@@ -261,7 +305,7 @@ def test_the_command(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixtur
     words += ["--kinds", "occlusion=50", "ir-gain=-2,2", "--resamples", "20", "--batch", "5"]
     assert main(words) == 0
     shown = capsys.readouterr()
-    assert "occlusion 50" in shown.out
+    assert "occlusion 50%" in shown.out
     assert "ir-gain +2" in shown.out
     assert "robustness: occlusion 50: Rank-1 I2V" in shown.err
     first = files_of(tmp_path / "out")

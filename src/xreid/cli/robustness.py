@@ -29,7 +29,7 @@ class RobustnessOptions:
         run: Folder of a finished run, or of a checkpoint.
         data: The archive.
         out: Folder for robustness.html, robustness.json and the embeddings of every level.
-        kinds: What is done to tracklets, of frames, resolution, blur, occlusion, switch, ir-gain, ir-contrast
+        kinds: What is done to tracklets, of frames, switch, resolution, blur, occlusion, ir-gain, ir-contrast
             and ir-noise; a name alone takes its usual levels, "blur=1,2,4" these; default all.
         side: Which tracklets are perturbed: queries, gallery or both. By default queries: the gallery is what
             a site has recorded already, the query is the one clip at hand.
@@ -38,6 +38,7 @@ class RobustnessOptions:
             archive has them, else all.
         layout: Layout of the archive; "auto" decides by structure.
         min_frames: Shorter tracklets are left out; none: the layout's rule (12 for HITSZ-VCM).
+        strict: Drop frames that contradict their tracklet's person, modality or camera.
         sampling: Which frames; "auto" is the checkpoint's, "dense" takes all and averages their clips.
         frames: Frames of a clip; 0 for the checkpoint's.
         batch: Clips at once.
@@ -60,6 +61,7 @@ class RobustnessOptions:
     subset: list[str] = field(default_factory=list)
     layout: Literal["auto", "hitsz-vcm", "bupt-campus", "table", "folder"] = "auto"
     min_frames: int | None = None
+    strict: bool = False
     sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
     frames: int = 0
     batch: int = 32
@@ -118,7 +120,9 @@ def _measure(options: RobustnessOptions) -> Card:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)
     model = load_checkpoint(options.run, device)
-    table = open_archive(options.data.absolute(), layout=options.layout, min_frames=options.min_frames)
+    table = open_archive(
+        options.data.absolute(), layout=options.layout, min_frames=options.min_frames, strict=options.strict
+    )
     workers = options.workers
     if workers is None:
         workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 0

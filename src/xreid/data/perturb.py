@@ -29,11 +29,11 @@ class Kind:
         axis: What a level counts.
         levels: Default levels; 0 (untouched) is always measured.
         bounds: Lowest and highest level.
+        tick: How a level is written, given the height of the network's frames in pixels.
         pixels: Changes decoded frames (uint8 [T, 3, H, W], level, draws, positions in the tracklet); or
         frames: gives each row's list of frames (table, level, draws of a row).
         modality: Only tracklets of this modality are changed; None for both.
         whole: Whether levels are whole numbers.
-        tick: How a level is written, given the height of the network's frames.
     """
 
     name: str
@@ -42,11 +42,11 @@ class Kind:
     axis: str
     levels: tuple[float, ...]
     bounds: tuple[float, float]
+    tick: Callable[[float, int], str]
     pixels: ChangePixels | None = None
     frames: ChangeFrames | None = None
     modality: Modality | None = None
     whole: bool = False
-    tick: Callable[[float, int], str] = lambda level, height: f"{level:g}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,6 +103,10 @@ class Perturbation:
         return draw
 
 
+def _percent(level: float, height: int) -> str:
+    return f"{level:g}%"
+
+
 KINDS: dict[str, Kind] = {
     kind.name: kind
     for kind in (
@@ -118,42 +122,45 @@ KINDS: dict[str, Kind] = {
             tick=lambda level, height: f"{level:g}" if level else "all",
         ),
         Kind(
+            name="switch",
+            title="Identity switches",
+            what="A run of frames is replaced by those of another test person, of the same modality and, "
+            "where there is one, the same camera.",
+            axis="share of the frames that show somebody else",
+            levels=(10, 30, 50),
+            bounds=(0, 100),
+            frames=damage.switch_identity,
+            tick=_percent,
+        ),
+        Kind(
             name="resolution",
             title="Resolution",
             what="Frames are shrunk and enlarged again, with the resize that every frame gets.",
-            axis="height of the frame between the two, in pixels",
+            axis="height of the frame between the two",
             levels=(1, 2, 3),
             bounds=(0, 8),
             pixels=damage.lower_resolution,
-            tick=lambda level, height: f"{max(1, round(height * 2.0**-level))}",
+            tick=lambda level, height: f"{max(1, round(height * 2.0**-level))} px",
         ),
         Kind(
             name="blur",
             title="Blur",
             what="Gaussian blur.",
-            axis="standard deviation, % of the frame's height",
+            axis="standard deviation as a share of the frame's height",
             levels=(1, 2, 4),
             bounds=(0, 25),
             pixels=damage.blur,
+            tick=_percent,
         ),
         Kind(
             name="occlusion",
             title="Occlusion",
             what="A flat box hides a part of the frame, at one drawn place in all frames of a tracklet.",
-            axis="% of the frame hidden",
+            axis="share of the frame hidden",
             levels=(10, 30, 50),
             bounds=(0, 100),
             pixels=damage.occlude,
-        ),
-        Kind(
-            name="switch",
-            title="Identity switches",
-            what="A run of frames is replaced by those of another test person, of the same modality and, "
-            "where there is one, the same camera.",
-            axis="% of the frames that show somebody else",
-            levels=(10, 30, 50),
-            bounds=(0, 100),
-            frames=damage.switch_identity,
+            tick=_percent,
         ),
         Kind(
             name="ir-gain",
@@ -170,10 +177,11 @@ KINDS: dict[str, Kind] = {
             name="ir-contrast",
             title="Infrared contrast",
             what="A part of each infrared frame's contrast around its mean is taken away.",
-            axis="% of the contrast taken away",
+            axis="share of the contrast taken away",
             levels=(50, 75, 90),
             bounds=(0, 100),
             pixels=damage.infrared_contrast,
+            tick=_percent,
             modality=Modality.INFRARED,
         ),
         Kind(
@@ -184,6 +192,7 @@ KINDS: dict[str, Kind] = {
             levels=(10, 20, 40),
             bounds=(0, 255),
             pixels=damage.infrared_noise,
+            tick=lambda level, height: f"{level:g}",
             modality=Modality.INFRARED,
         ),
     )

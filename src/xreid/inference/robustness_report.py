@@ -18,7 +18,7 @@ from xreid.core.pages import render_template, write_page
 from xreid.core.tracklets import Modality
 from xreid.data.clips import ClipReader
 from xreid.data.decode import UnreadableFrameError
-from xreid.data.perturb import KINDS, Kind, Perturbation, sweep
+from xreid.data.perturb import KINDS, Perturbation, sweep
 from xreid.evaluation.intervals import Estimate
 from xreid.evaluation.metrics import METRICS
 from xreid.evaluation.notes import is_simulated, warnings
@@ -64,7 +64,7 @@ def _kind_data(card: Card, name: str) -> dict[str, Any]:
     return {
         "kind": name,
         "what": kind.what,
-        "unit": _unit(kind),
+        "axis": kind.axis,
         "levels": [
             {
                 "level": point.perturbation.level,
@@ -88,10 +88,6 @@ def _direction_data(point: Point, number: int) -> dict[str, Any]:
     }
 
 
-def _unit(kind: Kind) -> str:
-    return "halvings of height and width" if kind.name == "resolution" else kind.axis
-
-
 def format_card(card: Card) -> str:
     """A table that fits a terminal: Rank-1 of each level, and its difference to the clean score."""
     origin = card.embeddings.origin
@@ -101,7 +97,9 @@ def format_card(card: Card) -> str:
     for point in card.points:
         kind, level = KINDS[point.perturbation.kind], point.perturbation.level
         cells = [
-            f"{100 * r.rank1:6.1f}   {_signed(c.differences['Rank-1'])}" if n else "     as clean"
+            f"{100 * r.rank1:6.1f}   {' '.join(_number(c.differences['Rank-1'], signed=True).values())}"
+            if n
+            else "     as clean"
             for r, c, n in zip(point.results, point.comparisons, point.changed, strict=True)
         ]
         lines.append([f"{kind.name} {kind.tick(level, card.frame_height)}", *cells])
@@ -125,10 +123,11 @@ def render_card(card: Card) -> str:
         "warnings": warnings(card.clean, simulated=is_simulated(card.embeddings)),
         "confidence": f"{100 * card.config.bootstrap.confidence:g}%",
         "clean": [
-            {"name": r.direction.name, "series": n, "scores": [_cell(r.metrics[m]) for m in _SHOWN]}
+            {"name": r.direction.name, "series": n, "rank1": _number(r.metrics["Rank-1"])}
             for n, r in enumerate(card.clean)
         ],
         "kinds": [_section(card, name) for name, _ in map(sweep, card.config.kinds)],
+        "metrics": _SHOWN,
         "num_levels": len(card.points),
         "people": card.clean[0].num_identities,
         "origin": _origin(card),
@@ -179,34 +178,27 @@ def _marks(card: Card, points: Sequence[Point], number: int) -> list[Mark]:
 def _rows(card: Card, points: Sequence[Point], number: int) -> dict[str, Any]:
     """One direction's numbers for the page."""
     clean, kind = card.clean[number], KINDS[points[0].perturbation.kind]
-    rows = [{"level": kind.tick(0, card.frame_height), "cells": [_cell(clean.metrics[m]) for m in _SHOWN]}]
+    cells: list[dict[str, Any]] = [{"score": _number(clean.metrics[m]), "change": None} for m in _SHOWN]
+    rows = [{"level": kind.tick(0, card.frame_height), "cells": cells}]
     for point in points:
-        differences = point.comparisons[number]
-        rows.append(
+        metrics, comparison = point.results[number].metrics, point.comparisons[number]
+        cells = [
             {
-                "level": kind.tick(point.perturbation.level, card.frame_height),
-                "cells": [
-                    _cell(point.results[number].metrics[m])
-                    | {
-                        "difference": _signed(differences.differences[m]),
-                        "sure": differences.excludes_zero(m),
-                    }
-                    for m in _SHOWN
-                ],
+                "score": _number(metrics[m]),
+                "change": _number(comparison.differences[m], signed=True),
+                "sure": comparison.excludes_zero(m),
             }
-        )
+            for m in _SHOWN
+        ]
+        rows.append({"level": kind.tick(point.perturbation.level, card.frame_height), "cells": cells})
     return {"name": clean.direction.name, "series": number, "rows": rows}
 
 
-def _cell(e: Estimate) -> dict[str, Any]:
-    ends = "" if e.low is None or e.high is None else f"[{100 * e.low:.1f}, {100 * e.high:.1f}]"
-    return {"value": f"{100 * e.value:.1f}", "interval": ends, "difference": "", "sure": False}
-
-
-def _signed(e: Estimate) -> str:
-    """E.g. "-12.0 [-19.0, -5.0]"."""
-    ends = "" if e.low is None or e.high is None else f" [{100 * e.low:+.1f}, {100 * e.high:+.1f}]"
-    return f"{100 * e.value:+.1f}{ends}"
+def _number(e: Estimate, *, signed: bool = False) -> dict[str, str]:
+    """A fraction as "71.0" and "[61.0, 80.0]"; one decimal, as the curves are about tens of points."""
+    sign = "+" if signed else ""
+    ends = "" if e.low is None or e.high is None else f"[{100 * e.low:{sign}.1f}, {100 * e.high:{sign}.1f}]"
+    return {"value": f"{100 * e.value:{sign}.1f}", "interval": ends}
 
 
 def _pictures(card: Card, name: str) -> list[dict[str, str]]:
