@@ -22,6 +22,7 @@ VERBS = {
     "ingest": "video -> tracklets",
     "index": "append embeddings to a gallery",
     "search": "find a person in a gallery, across modalities",
+    "export": "checkpoint -> ONNX, compared with its original",
     "convert": "OpenAI's ViT-B-16.pt archive -> safetensors",
     "demo": "simulate, train, evaluate, index, search, and a page with pictures",
 }
