@@ -37,7 +37,7 @@ IMAGE = replace(
 
 
 def test_every_method_file_is_a_method() -> None:
-    assert {"x-reid", "image-baseline"} <= set(method_names())
+    assert {"x-reid", "image-baseline", "pcl-clip", "tf-clip", "mitml", "m3-reid"} == set(method_names())
     for name in method_names():
         method = method_named(name)
         assert method.title
@@ -62,6 +62,7 @@ def test_the_image_baseline_makes_no_feature_of_its_own() -> None:
     [
         ({"method": "x-read"}, "unknown method 'x-read'.*Did you mean x-reid"),
         ({"method_options": {"slots": 3}}, "method x-reid has no option slots; expected none"),
+        ({"method": "image-baseline"}, "method image-baseline makes no feature of its own"),
     ],
 )
 def test_unknown_methods_and_options_are_refused(changes: dict[str, Any], message: str) -> None:
@@ -123,4 +124,12 @@ def test_a_module_without_a_method_is_refused(
 ) -> None:
     monkeypatch.delattr(sys.modules["elsewhere"], "METHOD")
     with pytest.raises(ConfigError, match="module elsewhere defines no METHOD"):
+        method_named("last-frame")
+
+
+def test_a_module_that_cannot_be_imported_is_refused(
+    last_frame: NetworkConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "elsewhere", None)  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match="method last-frame of module elsewhere cannot be loaded"):
         method_named("last-frame")

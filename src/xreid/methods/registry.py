@@ -65,7 +65,7 @@ def method_named(name: str) -> Method:
     """The method of that name.
 
     Raises:
-        ConfigError: There is none, or its module defines no METHOD.
+        ConfigError: There is none, or its module cannot be imported or defines no METHOD.
     """
     modules = _modules()
     if name not in modules:
@@ -75,7 +75,10 @@ def method_named(name: str) -> Method:
             expected=", ".join(sorted(modules)),
             todo=f"Did you mean {close[0]}?" if close else "",
         )
-    found = getattr(importlib.import_module(modules[name]), "METHOD", None)
+    try:
+        found = getattr(importlib.import_module(modules[name]), "METHOD", None)
+    except ImportError as error:
+        raise ConfigError(f"method {name} of module {modules[name]} cannot be loaded: {error}") from error
     if not isinstance(found, Method):
         raise ConfigError(
             f"module {modules[name]} defines no METHOD", expected="a xreid.methods.registry.Method"

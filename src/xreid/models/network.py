@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xreid.core.errors import DataError
+from xreid.core.errors import ConfigError, DataError
 from xreid.models.backbone import ClipImageEncoder, FrameTokens
 from xreid.models.config import FeatureName, NetworkConfig
 from xreid.models.heads import BNNeck, Gather, IdentityClassifier, PerModalityBNNeck
@@ -61,6 +61,9 @@ class TrackletNetwork(nn.Module):
 
     A method overrides `build_parts` and `interact`; alone, this class is the image baseline: frames one by
     one, then their mean.
+
+    Raises:
+        ConfigError: The configuration asks for a feature that the method does not make.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -70,6 +73,11 @@ class TrackletNetwork(nn.Module):
         self.camera_embedding = None
         if config.camera_embedding and config.cameras:
             self.camera_embedding = CameraEmbedding(config.width, num_cameras=len(config.cameras))
+        if config.has_interaction and type(self).interact is TrackletNetwork.interact:
+            raise ConfigError(
+                f"method {config.method} makes no feature of its own",
+                todo="Set own_feature, use_sii and use_lii to false.",
+            )
         self.build_parts(config)
         self.necks = nn.ModuleDict()
         for name in self._feature_names():
@@ -89,7 +97,7 @@ class TrackletNetwork(nn.Module):
             cls: z_cls after the final layer norm, [B, T, D].
             patches: Patch tokens, [B, T, N, D].
         """
-        raise NotImplementedError(f"{type(self).__name__} makes no feature of its own")
+        raise NotImplementedError  # a configuration that asks for it is refused when the network is built
 
     def add_neck(self, name: str) -> None:
         """Put a BNNeck behind the feature of that name."""

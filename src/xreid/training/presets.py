@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields, replace
+from importlib.metadata import EntryPoint, entry_points
 
 from xreid.core.errors import ConfigError
 from xreid.data.augment import AugmentConfig
 from xreid.losses.config import ObjectiveConfig, PrototypeConfig
 from xreid.models.config import FeatureName, NetworkConfig
 from xreid.training.config import BatchConfig, LoopConfig, OptimiserConfig, TrainConfig
+
+GROUP = "xreid.presets"
 
 
 def paper() -> TrainConfig:
@@ -194,11 +197,28 @@ SCALES: dict[str, Callable[[TrainConfig], TrainConfig]] = {"vit-b16": vit_b16, "
 def preset_named(preset: str, *, scale: str) -> TrainConfig:
     """The configuration of that preset at that scale.
 
+    A package of one's own adds presets by entry points of the group "xreid.presets", each naming a function
+    without arguments that returns a TrainConfig; see docs/extending.md.
+
     Raises:
-        ConfigError: There is no such preset or scale.
+        ConfigError: There is no such preset or scale, or the package that offers it cannot be used.
     """
-    if preset not in PRESETS:
-        raise ConfigError(f"unknown preset {preset!r}", expected=", ".join(PRESETS))
+    elsewhere = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if preset not in PRESETS and preset not in elsewhere:
+        raise ConfigError(f"unknown preset {preset!r}", expected=", ".join([*PRESETS, *elsewhere]))
     if scale not in SCALES:
         raise ConfigError(f"unknown scale {scale!r}", expected=", ".join(SCALES))
-    return SCALES[scale](PRESETS[preset]())
+    config = PRESETS[preset]() if preset in PRESETS else _from_elsewhere(elsewhere[preset])
+    return SCALES[scale](config)
+
+
+def _from_elsewhere(entry: EntryPoint) -> TrainConfig:
+    try:
+        config = entry.load()()
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"preset {entry.name} of {entry.value} cannot be loaded: {error}") from error
+    if not isinstance(config, TrainConfig):
+        raise ConfigError(
+            f"{entry.value} gives no preset", expected="a TrainConfig", got=type(config).__name__
+        )
+    return replace(config, preset=entry.name)
