@@ -289,7 +289,7 @@ def test_names_without_a_network_fail_fast(name: str, monkeypatch: pytest.Monkey
         assert local_files_only, "asked the hub, which hangs for 49 s"
         raise LocalEntryNotFoundError("not cached")
 
-    monkeypatch.setattr(hub, "_hub_answers", lambda: False)
+    monkeypatch.setattr(hub, "hub_answers", lambda: False)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", cached)
     with pytest.raises(CheckpointError, match="no weights named"):
@@ -309,7 +309,7 @@ def test_files_of_a_repository(
             raise EntryNotFoundError(filename)
         return str(tmp_path / filename)
 
-    monkeypatch.setattr(hub, "_hub_answers", lambda: True)
+    monkeypatch.setattr(hub, "hub_answers", lambda: True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     monkeypatch.setattr("huggingface_hub.hf_hub_download", download)
     if not message:
@@ -325,7 +325,7 @@ def test_cached_name_needs_no_network(
     save_file(
         {n: v.contiguous() for n, v in as_transformers(timm_weights).items()}, tmp_path / "model.safetensors"
     )
-    monkeypatch.setattr(hub, "_hub_answers", lambda: pytest.fail("asked the network"))
+    monkeypatch.setattr(hub, "hub_answers", lambda: pytest.fail("asked the network"))
 
     def cached(repository: str, filename: str, *, local_files_only: bool = False) -> str:
         assert (repository, local_files_only) == ("openai/clip-vit-base-patch16", True)

@@ -37,7 +37,7 @@ def hub_file(name: str) -> Path:
             return Path(hf_hub_download(repository, filename, local_files_only=True))
         except LocalEntryNotFoundError:
             continue
-    if HF_HUB_OFFLINE or not _hub_answers():
+    if HF_HUB_OFFLINE or not hub_answers():
         raise _absent(name, "they are not in the cache and the hub is not reachable")
     for filename in FILENAMES:
         try:
@@ -70,7 +70,7 @@ def _repository(name: str) -> str:
     return repository
 
 
-def _hub_answers() -> bool:
+def hub_answers() -> bool:
     """Whether the hub answers within REACH_SECONDS; in a thread, since name resolution knows no time
     limit."""
     from huggingface_hub.constants import ENDPOINT
