@@ -1,17 +1,16 @@
 """What each difference between published evaluators does to a score, on simulated archives.
 
-    xreid simulate A --train_identities 1 --test_identities 300 --cameras_per_identity 3 \
+    xreid simulate A --train_identities 1 --test_identities 160 --cameras_per_identity 3 \
         --shortest_walk 8 --longest_walk 48
-    xreid simulate B --layout bupt-campus ... (the same otherwise)
     xreid embed CHECKPOINT A SETS/h-SAMPLING-FRAMES --min_frames 1 --sampling SAMPLING --frames FRAMES
-        for chunk-first 6 and 10, linspace 6 and 10, dense 2 and 10
-    xreid embed CHECKPOINT B SETS/b-linspace-10 --sampling linspace --frames 10
-        and SETS/b-first, SETS/b-second the same with --part first-half and --part second-half
+        for chunk-first 6 and 10, linspace 6 and 10, dense 2 and 10; of linspace 10 also SETS/h-first and
+        SETS/h-second with --part first-half and --part second-half
     python benchmarks/protocols.py SETS [--checkpoint CHECKPOINT] [--seeds SET SET ...]
 
 Rank-1 and mAP in percent, both directions; the change of I2V Rank-1 and its 95% interval over identities
-where the queries are the same. With a checkpoint also vectors that are not brought to unit length; with sets
-of several training seeds also what the best of them has over their mean.
+where the queries are the same. For BUPTCampus the same tracklets are put into lists like its own. With a
+checkpoint also vectors that are not brought to unit length; with sets of several training seeds also what the
+best of them has over their mean.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from xreid.core.embeddings import EmbeddingSet
-from xreid.core.tracklets import Modality
+from xreid.core.tracklets import Modality, Tracklet
 from xreid.evaluation.comparison import compare
 from xreid.evaluation.directions import I2V, V2I, Direction
 from xreid.evaluation.evaluator import evaluate, sides
@@ -87,6 +86,26 @@ def lists_swapped(embeddings: EmbeddingSet) -> EmbeddingSet:
     other = {"query": "gallery", "gallery": "query"}
     rows = tuple(replace(row, subset=other.get(row.subset, row.subset)) for row in embeddings.table)
     return replace(embeddings, table=replace(embeddings.table, rows=rows))
+
+
+def lists_like_bupt(embeddings: EmbeddingSet) -> EmbeddingSet:
+    """One query tracklet a person, infrared and visible in turn; the gallery is all of the other cameras."""
+    table = embeddings.table
+    asked: dict[str, int] = {}
+    for number, identity in enumerate(sorted(set(table.identities()))):
+        wanted = (Modality.INFRARED, Modality.VISIBLE)[number % 2]
+        rows = [i for i, row in enumerate(table) if row.identity == identity and row.modality is wanted]
+        asked[identity] = rows[0]
+    rows = tuple(
+        replace(row, subset="query" if i == (mine := asked[str(row.identity)]) else _other(row, table[mine]))
+        for i, row in enumerate(table)
+    )
+    kept = replace(embeddings, table=replace(table, rows=rows))
+    return kept.take([i for i, row in enumerate(rows) if row.subset])
+
+
+def _other(row: Tracklet, query: Tracklet) -> str:
+    return "" if row.camera == query.camera else "gallery"
 
 
 def feature_variants(embeddings: EmbeddingSet) -> dict[str, EmbeddingSet]:
@@ -197,14 +216,14 @@ def own_modality(embeddings: EmbeddingSet, count: int = 20) -> None:
 
 
 def bupt(sets: Path) -> None:
-    whole = EmbeddingSet.load(sets / "b-linspace-10")
+    whole = lists_like_bupt(EmbeddingSet.load(sets / "h-linspace-10"))
     base = both(whole, BUPT_CAMPUS_FULL)
     line("base: `bupt-campus/full-frames10`", base)
     line("`bupt-campus/paper64-frames10`", both(whole, BUPT_CAMPUS_PAPER64))
     line("same identity and camera removed", both(whole, GENERIC_LISTS), base)
     line("lists exchanged (a transposed matrix)", both(lists_swapped(whole), BUPT_CAMPUS_FULL))
     line("pooled, as HITSZ-VCM", both(whole, HITSZ_VCM))
-    first, second = (EmbeddingSet.load(sets / f"b-{half}") for half in ("first", "second"))
+    first, second = (EmbeddingSet.load(sets / f"h-{half}") for half in ("first", "second"))
     for way in (KReciprocal(), PUBLISHED, TemporalReranking.of(whole, first=first, second=second)):
         line(way.label, both(whole, BUPT_CAMPUS_FULL, reranking=way), base)
 
@@ -228,7 +247,7 @@ def main() -> int:
     print("| | I2V R1 | mAP | V2I R1 | mAP | change of I2V R1 | valid queries x gallery |\n|" + "---|" * 7)
     if (options.sets / "h-chunk-first-6").exists():
         hitsz(options.sets, options.checkpoint)
-    if (options.sets / "b-linspace-10").exists():
+    if (options.sets / "h-first").exists():
         bupt(options.sets)
     if options.seeds:
         seeds(options.seeds)
