@@ -30,7 +30,7 @@ check: $(STAMP)
 
 # The site in build/docs: warnings are errors, links are checked, the network is not needed.
 docs: $(STAMP)
-	rm -rf build/docs
+	rm -rf build/docs build/doctrees
 	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going -j 2 -d build/doctrees docs build/docs
 	$(BIN)/python docs/check_site.py build/docs
 

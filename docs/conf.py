@@ -7,12 +7,12 @@ sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
 from pygments.lexers.special import TextLexer
 from sphinx.application import Sphinx
+from sphinx.domains.python import PyObject
 
 import xreid
 
 project = "xreid"
 author = "the xreid contributors"
-copyright = "Apache-2.0"
 version = release = xreid.__version__
 html_title = f"xreid {release}"
 
@@ -40,6 +40,7 @@ html_math_renderer = "mathml"
 default_role = "code"
 napoleon_use_ivar = True
 napoleon_use_rtype = False
+napoleon_attr_annotations = False
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
@@ -52,6 +53,7 @@ html_static_path = ["_static"]
 html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
+html_show_copyright = False
 html_theme_options = {"top_of_page_buttons": []}
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
@@ -68,5 +70,8 @@ navigation = {
 
 
 def setup(app: Sphinx) -> None:
-    """Names of languages that Pygments does not know."""
+    """Name a language that Pygments does not know, and call attributes by their name."""
     app.add_lexer("csv", TextLexer)
+    for field in PyObject.doc_field_types:
+        if field.name == "variable":
+            field.label = "Attributes"

@@ -140,9 +140,14 @@ class _ParsedError(Exception):
 
 
 def read_block(block: Block) -> None:
-    """Check what can be checked without running: the Python compiles, options of `xreid` exist."""
+    """Check what can be checked without running: the Python compiles, options of `xreid` exist.
+
+    What is said after an installation that was not made may name presets that are not there.
+    """
     if block.language == "python":
         compile(block.text, block.place, "exec")
+        return
+    if block.kind == "install":
         return
     for command in block.commands():
         words = shlex.split(command, comments=True)
