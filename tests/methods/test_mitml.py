@@ -7,11 +7,10 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.nn import functional as F
 
-from tests.methods.small import LABELS, MODALITIES, built, clips, config_of
+from tests.methods.small import LABELS, MODALITIES, clips, config_of
 from xreid.core.errors import ConfigError
-from xreid.methods.mitml import GradientReversal, TemporalMemoryRefinement
+from xreid.methods.mitml import TemporalMemoryRefinement, adversary
 from xreid.methods.registry import build_network, build_objective
 
 
@@ -35,50 +34,36 @@ def test_tmr_follows_its_equations() -> None:
         torch.testing.assert_close(sequence[i], sum(weights[t] * refined[t] for t in range(3)))
 
 
-def test_the_gradient_comes_back_reversed() -> None:
-    x = torch.tensor([1.0, 2.0], requires_grad=True)
-    y = GradientReversal.apply(x, 0.5)
-    assert torch.equal(y, x)
-    (y * torch.tensor([3.0, 4.0])).sum().backward()
-    torch.testing.assert_close(x.grad, torch.tensor([-1.5, -2.0]))
-
-
-def test_the_modality_loss_trains_its_classifier_and_works_against_the_features() -> None:
-    network, objective = built("mitml")
-    output = network(clips(), modalities=MODALITIES)
-    feature = output.bn_interaction.detach().requires_grad_()
-    logits = network.modality_classifier(feature)
-    expected = F.cross_entropy(logits, MODALITIES)
-    expected.backward()
-    found, _ = _terms(
-        objective, replace(output, bn_interaction=(own := feature.detach().requires_grad_())), network
+def test_each_side_of_the_adversary_moves_itself_only() -> None:
+    torch.manual_seed(0)
+    classifier, features = torch.nn.Linear(4, 2), torch.randn(5, 4, requires_grad=True)
+    modalities = torch.tensor([0, 1, 1, 0, 1])
+    told, confused = adversary(classifier, features, modalities)
+    for i, modality in enumerate(modalities.tolist()):
+        logits = classifier.weight @ features[i] + classifier.bias
+        shares = logits.exp() / logits.exp().sum()
+        torch.testing.assert_close(told[i], -shares[modality].log())
+        torch.testing.assert_close(confused[i], -(shares[0].log() + shares[1].log()) / 2)
+    assert torch.autograd.grad(told.sum(), features, retain_graph=True, allow_unused=True) == (None,)
+    assert torch.autograd.grad(confused.sum(), classifier.weight, allow_unused=True, retain_graph=True) == (
+        None,
     )
-    torch.testing.assert_close(found["modality"], expected.detach())
-    weight = network.modality_classifier.weight
-    by_hand, weight.grad = weight.grad, None
-    _terms(objective, replace(output, bn_interaction=own), network)[1].backward()
-    torch.testing.assert_close(own.grad, -0.1 * feature.grad)
-    torch.testing.assert_close(weight.grad, by_hand)
+    assert bool(torch.autograd.grad(told.sum(), classifier.weight)[0].any())
+    assert bool(torch.autograd.grad(confused.sum(), features)[0].any())
 
 
-def _terms(objective, output, network):  # type: ignore[no-untyped-def]
-    """L_m alone: as reported, and with its gradient."""
-    from xreid.losses.objective import BatchLabels
-
-    batch = BatchLabels(
-        local_labels=LABELS, local_modalities=MODALITIES, keys=None, labels=LABELS, modalities=MODALITIES,
-        gather=lambda x: x,
-    )  # fmt: skip
-    terms = objective.method_terms(output, batch, network)
-    return {name: term.detach() for name, (_, term) in terms.items()}, terms["modality"][1]
+def test_features_that_say_nothing_leave_the_classifier_at_a_loss() -> None:
+    told, confused = adversary(torch.nn.Linear(4, 2, bias=False), torch.zeros(2, 4), torch.tensor([0, 1]))
+    torch.testing.assert_close(told, torch.full((2,), math.log(2)))
+    torch.testing.assert_close(confused, told)
 
 
 def test_the_adversary_can_be_left_out_and_a_bad_option_is_named() -> None:
     config = config_of("mitml")
-    shape = replace(config.network, num_identities=6, method_options={"modality_weight": 0.0})
+    shape = replace(config.network, num_identities=6, method_options={"confusion": 0.0})
     network = build_network(shape)
     objective = build_objective(config.objective, network=shape)
     terms = objective(network(clips(), modalities=MODALITIES), LABELS, MODALITIES, network)
-    assert "modality" not in terms.terms
-    with pytest.raises(ConfigError, match="reversal is out of range"):
-        build_network(replace(shape, method_options={"reversal": -1.0}))
+    assert set(terms.terms) == {"triplet_interaction", "identity_interaction"}
+    with pytest.raises(ConfigError, match="confusion is out of range"):
+        build_network(replace(shape, method_options={"confusion": -1.0}))

@@ -22,7 +22,7 @@ TERMS = {
     "image": {"triplet_proj", "identity_proj"},
     "pcl_clip": {"cpcl_identity", "identity_cls", "identity_proj"},
     "tf_clip": {"v2m", "triplet_proj", "triplet_interaction", "identity_proj", "identity_interaction"},
-    "mitml": {"modality", "triplet_interaction", "identity_interaction"},
+    "mitml": {"modality", "confusion", "triplet_interaction", "identity_interaction"},
     "m3_reid": {"mma_clips", "mma_frames", "ofr", "dac", "identity_interaction", "identity_frames"},
 }
 WIDTHS = {"image": (16, 8), "pcl_clip": (16, 8), "tf_clip": (16, 8, 16), "mitml": (16,), "m3_reid": (96,)}
