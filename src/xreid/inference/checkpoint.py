@@ -1,8 +1,8 @@
 """A trained model as a folder: model.safetensors and config.json. Nothing in it can run.
 
 config.json holds the format number, the network's configuration, the preprocessing, the identities behind
-the classifiers, the licence of the training data, and where the weights came from. calibration.json is
-there once `xreid calibrate` has written it.
+the classifiers, the licence of the training data, and where the weights came from. README.md is the model
+card; calibration.json is there once `xreid calibrate` has written it.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from xreid.core.records import from_plain, require_format, to_plain
 from xreid.data.clips import IMAGENET_MEAN, IMAGENET_STD
 from xreid.evaluation.calibration import FILE as CALIBRATION
 from xreid.evaluation.calibration import Calibration, read_calibration
+from xreid.inference.model_card import CARD, model_card
 from xreid.inference.tensors import load_into, read_tensors, write_tensors
 from xreid.methods.registry import build_network
 from xreid.models.config import NetworkConfig
@@ -124,6 +125,8 @@ def save_checkpoint(folder: Path, network: TrackletNetwork, checkpoint: Checkpoi
         }
         text = json.dumps(plain, indent=2, allow_nan=False) + "\n"
         (temporary / CONFIG).write_text(text, encoding="utf-8")
+        card = model_card(checkpoint, layout=network.layout, sha256=plain["weights_sha256"])
+        (temporary / CARD).write_text(card, encoding="utf-8")
 
 
 def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> LoadedModel:
