@@ -46,6 +46,7 @@ autodoc_typehints_format = "short"
 autodoc_class_signature = "mixed"
 maximum_signature_line_length = 120
 add_module_names = False
+viewcode_follow_imported_members = False
 toc_object_entries_show_parents = "hide"
 
 html_theme = "furo"
