@@ -41,7 +41,7 @@ def draw(results: Results) -> Figure:
     directions, count = results["directions"], len(results["rows"])
     height = 3.4 if curves else 1.5 + 0.48 * count
     figure = Figure(figsize=(4.6 * len(directions), height), layout="constrained")
-    panels = figure.subplots(1, len(directions), squeeze=False, sharey=True)[0]
+    panels = figure.subplots(1, len(directions), squeeze=False, sharey=True, sharex=True)[0]
     for panel, direction in zip(panels, directions, strict=True):
         _style(panel)
         (_curve if curves else _rows)(panel, results, direction)

@@ -37,8 +37,11 @@ def write_index(out: Path) -> Path:
         for file in sorted(out.glob("*/results.json"), key=_order)
         if (results := _read(file)) is not None
     ]
+    shared = [n for n in sections[0]["notes"] if all(n in s["notes"] for s in sections)] if sections else []
+    for section in sections:
+        section["notes"] = [note for note in section["notes"] if note not in shared]
     page = out / "index.html"
-    values = {"version": xreid.__version__, "sections": sections}
+    values = {"version": xreid.__version__, "sections": sections, "shared": shared}
     write_page(page, render_template("training/ablation.html", values))
     return page
 

@@ -178,10 +178,12 @@ def _notes(plan: Plan, table: Table, all_scores: Sequence[Mapping[str, Any]]) ->
             "Simulated people: these scores compare configurations with each other and say nothing about "
             "HITSZ-VCM, BUPTCampus or real cameras, so the paper's numbers do not stand beside them."
         )
+    configs = [plan.runs[table.name, row.name, plan.config.seeds[0]].config for row in table.rows]
+    weights = sorted({str(config.network.weights or "random weights") for config in configs})
     if plan.config.scale == "tiny":
         notes.append(
-            "Scale tiny: a small network from random weights on 64 x 32 pixels, not CLIP ViT-B/16; what a "
-            "component adds here need not be what it adds there."
+            f"Scale tiny: a small network on 64 x 32 pixels that starts from {' or '.join(weights)}, "
+            "not CLIP ViT-B/16; what a component adds here need not be what it adds there."
         )
     if plan.config.on == "held-out":
         notes.append(
@@ -190,8 +192,8 @@ def _notes(plan: Plan, table: Table, all_scores: Sequence[Mapping[str, Any]]) ->
         )
     if any(plan.runs[table.name, row.name, plan.config.seeds[0]].label for row in table.rows):
         notes.append(
-            "Textual prompts with a random text encoder and the untrained image encoder's features: the two "
-            "stages run as they are, but neither knows language, so the row says nothing about CLIP's text."
+            "Textual prompts with a random text encoder, which knows no language: the two stages run as they "
+            "are, but the row says nothing about CLIP's text."
         )
     commits = sorted({str(scores["commit"]) for scores in all_scores})
     if len(commits) > 1:
