@@ -38,4 +38,4 @@ lock:
 	uv pip compile --universal --python-version 3.11 --extra dev --no-emit-index-url --no-header --no-annotate -q pyproject.toml -o requirements.lock
 
 clean:
-	rm -rf .venv demo build dist
+	rm -rf .venv demo build dist docs/api
