@@ -2,7 +2,7 @@
 
     python benchmarks/methods.py                                             # tiny scale, a minute on 2 cores
     python benchmarks/methods.py --device cuda --scale vit-b16 --precision bf16
-    python benchmarks/methods.py --scale vit-b16 --identities 2 --clips 1 --frames 3 --repeats 1   # on a CPU
+    python benchmarks/methods.py --scale vit-b16 --identities 2 --clips 1 --repeats 0   # counts only: any CPU
 
 Every method is timed in turns with the first of the list, so that a busy machine slows both; the ratio is of
 those two. "embedding" is the network on clips that are already tensors, without reading frames. Parameters
@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
@@ -85,22 +86,28 @@ def parameters(network: TrackletNetwork, batch: ClipBatch) -> tuple[int, int]:
 def measure(contender: Contender, reference: Contender, repeats: int) -> dict[str, Any]:
     """One row of the table."""
     total, used = parameters(contender.trainee.network, contender.batch)
-    step, step_ratio = _timed(contender, reference, "step", repeats)
-    embed, embed_ratio = _timed(contender, reference, "embed", repeats)
-    clips, frames = contender.batch.clips.shape[:2]
-    return {
+    row = {
         "preset": contender.preset,
         "title": method_named(contender.config.network.method).title,
         "parameters": total,
         "parameters_in_use": used,
         "feature": sum(width for _, width in contender.trainee.network.layout),
         "tracklet_gflop": flops(partial(contender.embed, 1)) / 1e9,
+    }
+    return row | _times(contender, reference, repeats) if repeats else row
+
+
+def _times(contender: Contender, reference: Contender, repeats: int) -> dict[str, Any]:
+    step, step_ratio = _timed(contender, reference, "step", repeats)
+    embed, embed_ratio = _timed(contender, reference, "embed", repeats)
+    clips, frames = contender.batch.clips.shape[:2]
+    return {
         "step_gflop": flops(contender.step) / 1e9,
         "step_s": step.median,
         "step_ratio": step_ratio,
         "embed_tracklets_per_s": clips / embed.median,
         "embed_frames_per_s": clips * frames / embed.median,
-        "embed_ratio": embed_ratio,
+        "embed_ratio": 1 / embed_ratio,
         "memory_gib": peak_memory(contender.step, contender.device),
     }
 
@@ -116,19 +123,25 @@ def _timed(contender: Contender, reference: Contender, work: str, repeats: int) 
 
 def table(rows: list[dict[str, Any]]) -> str:
     """The rows as a Markdown table."""
-    head = (
-        "| method | preset | parameters (M) | in use (M) | feature | GFLOP a tracklet | GFLOP a step | "
-        "step (ms) | to first | tracklets/s | to first |"
-    )
-    lines = [head, "|---|---|" + "---:|" * 9]
-    lines += [
-        f"| {r['title']} | `{r['preset']}` "
-        f"| {r['parameters'] / 1e6:.2f} | {r['parameters_in_use'] / 1e6:.2f} "
-        f"| {r['feature']} | {r['tracklet_gflop']:.3g} | {r['step_gflop']:.4g} | {1000 * r['step_s']:.0f} "
-        f"| {r['step_ratio']:.2f} | {r['embed_tracklets_per_s']:.3g} | {1 / r['embed_ratio']:.2f} |"
-        for r in rows
-    ]
-    return "\n".join(lines)
+    columns: dict[str, Callable[[dict[str, Any]], str]] = {
+        "method": lambda r: r["title"],
+        "preset": lambda r: f"`{r['preset']}`",
+        "parameters (M)": lambda r: f"{r['parameters'] / 1e6:.2f}",
+        "in use (M)": lambda r: f"{r['parameters_in_use'] / 1e6:.2f}",
+        "feature": lambda r: str(r["feature"]),
+        "GFLOP a tracklet": lambda r: f"{r['tracklet_gflop']:.3g}",
+    }
+    if "step_s" in rows[0]:
+        columns |= {
+            "GFLOP a step": lambda r: f"{r['step_gflop']:.4g}",
+            "step (ms)": lambda r: f"{1000 * r['step_s']:.0f}",
+            "time to first": lambda r: f"{r['step_ratio']:.2f}",
+            "tracklets/s": lambda r: f"{r['embed_tracklets_per_s']:.3g}",
+            "rate to first": lambda r: f"{r['embed_ratio']:.2f}",
+        }
+    lines = [list(columns), ["---", "---", *["---:"] * (len(columns) - 2)]]
+    lines += [[column(row) for column in columns.values()] for row in rows]
+    return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 
 
 def main() -> None:
@@ -139,7 +152,7 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"), help="default: the scale's")
     for name in ("identities", "clips", "frames"):
         parser.add_argument(f"--{name}", type=int, default=0, help="of a batch; default: the scale's")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=5, help="0: parameters and FLOP of a tracklet only")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     device = choose_device(options.device)
