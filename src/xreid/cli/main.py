@@ -18,6 +18,7 @@ VERBS = {
     "evaluate": "Rank-k, mAP, mINP with intervals, both directions",
     "calibrate": "what a score says about 'same person': stored beside the weights",
     "ablate": "every table and figure of the paper: rows x seeds, intervals, paired tests",
+    "report": "one page about finished runs: curves, scores, rank lists, attention, maps, differences",
     "robustness": "Rank-1 against frames, resolution, blur, occlusion and more; a page with curves",
     "ingest": "video -> tracklets",
     "index": "append embeddings to a gallery",
