@@ -7,8 +7,6 @@ import io
 import json
 import re
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -18,7 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.training.ablation_micro import asked, run, run_and_die
-from tests.training.micro import in_process
+from tests.training.micro import in_process, spawner
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import TrackletTable
 from xreid.evaluation.metrics import METRICS
@@ -137,33 +135,47 @@ def test_killed_in_mid_run_and_started_again(
     assert values(run("table3", archive, out).tables[0]) == values(done[0].tables[0])
 
 
-def test_processes_end_with_a_killed_parent_and_others_go_on(
+def test_processes_do_what_one_does_and_end_with_a_killed_parent(
     done: tuple[Ablation, Path], archive: Path, tmp_path: Path
 ) -> None:
     out = tmp_path / "out"
-    code = (
-        "import sys; from pathlib import Path; from tests.training.ablation_micro import run; "
-        "run('table3', Path(sys.argv[1]), Path(sys.argv[2]), jobs=1)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code, str(archive), str(out)])
-    while not list((out / "runs").glob("*/run/run.json")):
-        assert parent.poll() is None
+    parent = spawner().Process(target=run, args=("table3", archive, out), kwargs={"jobs": 1})
+    parent.start()
+    while len(list((out / "runs").glob("*/run/run.json"))) < 2:
+        assert parent.is_alive()
         time.sleep(0.02)
-    children = Path(f"/proc/{parent.pid}/task/{parent.pid}/children").read_text().split()
-    for task in Path(f"/proc/{parent.pid}/task").iterdir():
-        children += (task / "children").read_text().split()
+    children = [c for task in Path(f"/proc/{parent.pid}/task").iterdir() for c in _children(task)]
+    assert len(children) == 1
     parent.kill()
-    parent.wait()
-    assert children
-    for child in children:
-        for _ in range(600):
-            if not _is_alive(child):
-                break
-            time.sleep(0.1)
-        assert not _is_alive(child)
-    found = run("table3", archive, out, jobs=2)
-    assert found.failures == {}
-    assert values(found.tables[0]) == values(done[0].tables[0])
+    parent.join()
+    for _ in range(1000):
+        if not _is_alive(children[0]):
+            break
+        time.sleep(0.1)
+    assert not _is_alive(children[0])
+    scores = [json.loads(f.read_text()) for f in (out / "runs").glob("*/evaluation.json")]
+    found = next(s for s in scores if s["seed"] == 0)
+    twin = next(s for s in _stored(done[1]) if s["checkpoint_sha256"] == found["checkpoint_sha256"])
+    assert found["results"] == twin["results"]
+
+
+def _children(task: Path) -> list[str]:
+    return (task / "children").read_text().split()
+
+
+def _stored(out: Path) -> list[dict[str, Any]]:
+    return [json.loads(file.read_text()) for file in (out / "runs").glob("*/evaluation.json")]
+
+
+def test_a_process_that_dies_is_reported(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ablation_pool, "_WORKER", "tests")  # a package without __main__ ends at once
+    found = run("table3", archive, tmp_path / "out", jobs=2, seeds=1)
+    assert len(found.failures) == 3
+    assert all("ended with code 1" in problem for problem in found.failures.values())
+    assert "No run is done yet" in (tmp_path / "out" / "table3" / "table.md").read_text()
+    assert (tmp_path / "out" / "logs" / "process-0.log").read_text()
 
 
 def _is_alive(pid: str) -> bool:
@@ -184,6 +196,8 @@ def test_a_run_that_fails_stops_no_other(archive: Path, tmp_path: Path) -> None:
     assert "absent.safetensors" in rows["textual prompts"]["runs"][0]["problem"]
     assert rows["visual memories"]["scores"]
     assert [d["against"] for d in rows["visual memories"]["differences"]] == ["vanilla"]
+    failed = next((out / "runs").glob("table4-textual*"))
+    assert "absent.safetensors" in (failed / "failure.txt").read_text()
     text = (out / "table4" / "table.md").read_text()
     assert "| textual prompts (MISSING) | missing |" in text
     assert "absent.safetensors" in text

@@ -15,7 +15,7 @@ from typing import IO, Any
 
 from xreid.core.errors import ConfigError, XReidError
 from xreid.training.ablation_progress import Board
-from xreid.training.ablation_run import Job, complete
+from xreid.training.ablation_run import Job, complete, note_failure
 
 _WORKER = "xreid.training.ablation_worker"
 
@@ -121,6 +121,7 @@ def _one_by_one(jobs: Sequence[Job], board: Board) -> dict[Path, str]:
             complete(job, reporter=line)
         except XReidError as error:
             failures[job.folder] = str(error)
+            note_failure(job.folder, str(error))
         line.end(failures.get(job.folder, ""))
     return failures
 

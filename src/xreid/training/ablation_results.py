@@ -12,7 +12,7 @@ from xreid.core.records import to_plain
 from xreid.evaluation.metrics import METRICS
 from xreid.training.ablation_plan import Plan, Run
 from xreid.training.ablation_rows import Row, Table
-from xreid.training.ablation_run import stored_scores
+from xreid.training.ablation_run import noted_failure, stored_scores
 from xreid.training.ablation_statistics import SeedScores, Spread, spread
 from xreid.training.ablation_tables import printed
 
@@ -100,7 +100,7 @@ def _run(run: Run, stored: Stored, failures: Mapping[str, str]) -> dict[str, Any
         "key": run.key,
         "folder": f"{run.folder.parent.name}/{run.folder.name}",
         "done": scores is not None,
-        "problem": "" if scores is not None else failures.get(run.key, "not run"),
+        "problem": "" if scores else failures.get(run.key) or noted_failure(run.folder) or "not run",
         **({name: scores[name] for name in known} if scores is not None else {}),
     }
 

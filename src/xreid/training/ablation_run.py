@@ -39,7 +39,7 @@ from xreid.training.progress import Reporter, Silent
 from xreid.training.settings import differences
 
 FORMAT = 1
-_CLOCK, _TRAINED = "seconds.json", "run"
+_CLOCK, _TRAINED, _FAILURE = "seconds.json", "run", "failure.txt"
 _NAMES = ("preset", "scale", "prompts")  # what may differ between two configurations of one key
 
 
@@ -123,8 +123,25 @@ def complete(job_: Job, *, reporter: Reporter | None = None) -> dict[str, Any]:
             "embed_seconds": round(embed_seconds, 2),
         }
     write_json(_file(job_.folder, "evaluation", job_.on).with_suffix(".json"), scores)
-    (job_.folder / "failure.txt").unlink(missing_ok=True)
+    (job_.folder / _FAILURE).unlink(missing_ok=True)
     return scores
+
+
+def note_failure(folder: Path, message: str, *, trace: str = "") -> None:
+    """Leave the reason in the run's folder, if that can be written."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _FAILURE).write_text(f"{message}\n{trace}", encoding="utf-8")
+    except OSError:
+        pass  # a full disk may be the very reason; it is told all the same
+
+
+def noted_failure(folder: Path) -> str:
+    """What `note_failure` left, in one line; "" where there is nothing."""
+    try:
+        return (folder / _FAILURE).read_text(encoding="utf-8").partition("\n")[0]
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def _file(folder: Path, name: str, on: On) -> Path:

@@ -79,25 +79,19 @@ def _limit_threads() -> None:
 
 def _do(line: str, sender: Sender) -> None:
     from xreid.core.errors import XReidError
-    from xreid.training.ablation_run import Job, complete
+    from xreid.training.ablation_run import Job, complete, note_failure
 
     job = Job.from_plain(json.loads(line))
+    trace = ""
     try:
         complete(job, reporter=sender)
         sender.send("done")
+        return
     except XReidError as error:
-        failed(job.folder, str(error), sender)
+        message = str(error)
     except Exception as error:  # noqa: BLE001 - one run that breaks must not stop the others; told, with its trace
-        failed(job.folder, f"{type(error).__name__}: {error}", sender, trace=traceback.format_exc())
-
-
-def failed(folder: Any, message: str, sender: Sender, *, trace: str = "") -> None:
-    """Leave the reason in the run's folder, and tell it."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / "failure.txt").write_text(f"{message}\n{trace}", encoding="utf-8")
-    except OSError:
-        pass  # a full disk may be the very reason; the event says it all the same
+        message, trace = f"{type(error).__name__}: {error}", traceback.format_exc()
+    note_failure(job.folder, message, trace=trace)
     sender.send("failed", message=message)
 
 
