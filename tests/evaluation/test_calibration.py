@@ -110,7 +110,7 @@ def test_every_kind_is_fitted_on_its_own_pairs(calibration: Calibration) -> None
     }
     for kind in calibration.kinds.values():
         assert kind.threshold.score is not None
-        assert 0 < kind.stranger_std < 1
+        assert -1 < kind.stranger_cuts[0] < kind.stranger_cuts[1] < 1
     isotonic = replace(calibration, method="isotonic")
     places = [0.0, 0.3, 0.6]
     assert isotonic.llr(places, "vis-ir").tolist() != calibration.llr(places, "vis-ir").tolist()
@@ -130,7 +130,7 @@ def test_it_is_stored_and_read_unchanged(calibration: Calibration, tmp_path: Pat
         (("kinds", "vis-ir", "slope"), -1.0),
         (("kinds", "vis-ir", "knots"), []),
         (("kinds", "vis-ir", "knots"), [["a", 1]]),
-        (("kinds", "vis-ir", "stranger_std"), 0.0),
+        (("kinds", "vis-ir", "stranger_cuts"), [0.3, 0.3]),
         (("kinds", "vis-ir", "more"), 1),
         (("kinds", "ir-uv"), {}),
         (("kinds",), {}),

@@ -25,8 +25,7 @@ def kind(slope: float, offset: float, *, cut: float | None) -> KindCalibration:
         positives=20,
         negatives=900,
         identities=10,
-        stranger_mean=0.0,
-        stranger_std=0.2,
+        stranger_cuts=(0.1, 0.3),
         threshold=Threshold(far=0.001, score=cut, tar=0.5, resolution="few"),
     )
 

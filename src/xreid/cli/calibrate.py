@@ -38,7 +38,8 @@ class CalibrateOptions:
         protocol: Decides which pairs count; auto, hitsz-vcm, generic and so on, as for `xreid evaluate`.
         method: logistic: a line, steady with few people; isotonic: any rising curve, for many.
         far: False-accept rate per pair at which the stored thresholds cut.
-        fit_prior: Share of same-person pairs that the logistic fit weighs for; no prior of a later answer.
+        fit_prior: Share of same-person pairs that the logistic fit weighs for: low, as in a search, so that
+            high scores decide; it is no prior of a later answer.
         other_people: These are neither training nor test people although names or lists say so, for instance
             people of another archive.
         json: Print calibration.json instead of a table.
@@ -50,7 +51,7 @@ class CalibrateOptions:
     protocol: str = "auto"
     method: Literal["logistic", "isotonic"] = "logistic"
     far: float = 1e-3
-    fit_prior: float = 0.5
+    fit_prior: float = 0.01
     other_people: bool = False
     json: bool = False
 

@@ -59,8 +59,7 @@ class KindCalibration:
         positives: Pairs of one person it was fitted on.
         negatives: Pairs of two people.
         identities: People among them.
-        stranger_mean: Mean cosine of pairs of two people.
-        stranger_std: Standard deviation of theirs; positive.
+        stranger_cuts: Cosines that 10% and 1% of the pairs of two people exceed; rising.
         threshold: Where to cut.
     """
 
@@ -70,8 +69,7 @@ class KindCalibration:
     positives: int
     negatives: int
     identities: int
-    stranger_mean: float
-    stranger_std: float
+    stranger_cuts: tuple[float, float]
     threshold: Threshold
 
     def llr(self, scores: npt.ArrayLike, *, method: Method) -> Floats:
@@ -241,8 +239,10 @@ def _parse(values: dict[str, Any]) -> Calibration:
 
 def _kind(values: dict[str, Any]) -> KindCalibration:
     knots = tuple((float(score), float(llr)) for score, llr in values["knots"])
-    found = KindCalibration(**{**values, "knots": knots, "threshold": Threshold(**values["threshold"])})
-    numbers = [float(v) for v in (found.slope, found.offset, found.stranger_mean, found.stranger_std)]
-    if not np.isfinite(numbers).all() or not knots or found.slope <= 0 or found.stranger_std <= 0:
-        raise ValueError(f"slope, offset, mean, deviation {numbers} and {len(knots)} knots")
+    low, high = (float(cut) for cut in values["stranger_cuts"])
+    cuts = {"stranger_cuts": (low, high), "threshold": Threshold(**values["threshold"])}
+    found = KindCalibration(**{**values, "knots": knots, **cuts})
+    numbers = [float(v) for v in (found.slope, found.offset, low, high)]
+    if not np.isfinite(numbers).all() or not knots or found.slope <= 0 or low >= high:
+        raise ValueError(f"slope, offset, cuts {numbers} and {len(knots)} knots")
     return found

@@ -32,7 +32,7 @@ def fit_calibration(
     *,
     trained_on: Sequence[str] = (),
     method: Method = "logistic",
-    fit_prior: float = 0.5,
+    fit_prior: float = 0.01,
     far: float = 1e-3,
 ) -> tuple[Calibration, tuple[str, ...]]:
     """Fit every kind of pairs that the embeddings show.
@@ -132,7 +132,8 @@ def _fit_kind(pairs: PairScores, *, kind: str, fit_prior: float, far: float) -> 
     if len(positive) < FEWEST_POSITIVES:
         raise ProtocolError(f"{len(positive)} pairs of one person, {FEWEST_POSITIVES} are needed")
     slope, offset = fit_logistic(positive, negative, prior=fit_prior)
-    if not slope > 0 or not negative.std() > 0:
+    cuts = float(np.quantile(negative, 0.9)), float(np.quantile(negative, 0.99))
+    if not slope > 0 or not cuts[0] < cuts[1]:
         raise ProtocolError("pairs of one person do not score higher than pairs of two")
     kept = tail_length((far,), len(negative))
     tail = np.sort(np.partition(negative, len(negative) - kept)[len(negative) - kept :])[::-1]
@@ -145,8 +146,7 @@ def _fit_kind(pairs: PairScores, *, kind: str, fit_prior: float, far: float) -> 
         positives=len(positive) // twice,
         negatives=len(negative) // twice,
         identities=len(pairs.identities),
-        stranger_mean=float(negative.mean()),
-        stranger_std=float(negative.std()),
+        stranger_cuts=cuts,
         threshold=Threshold(
             far=far,
             score=cut,

@@ -6,8 +6,9 @@ strangers before visible tracklets of its own person. Two orders take the kind o
 calibrated  by log-likelihood ratio: a score counts for what it says about the person. The best order as far
             as the calibration is right. It need not give both modalities an equal share among strangers:
             where scores within a modality tell more, its strangers are told apart better and fall back.
-equalised   by (cosine - mean of strangers) / their deviation, for the kind of pair: strangers of both
-            modalities rank alike, whatever the scores say about the person (Z-norm of speaker verification).
+equalised   by cosine, shifted and stretched for the kind of pair so that as many strangers exceed it as
+            exceed it in the other kind (exactly at false-accept rates of 10% and 1%): strangers of both
+            modalities rank alike, whatever the scores say about the person.
 """
 
 from __future__ import annotations
@@ -164,9 +165,10 @@ def _first(order: np.ndarray, may: Mask, own: Mask, *, k: int) -> float:
 def _lines(calibration: Calibration, *, query: Modality) -> dict[str, Floats]:
     """Slope and offset of each order, float64 [2, 2]: for visible and for infrared gallery tracklets."""
     kinds = [calibration.kind(kind_of(query, m)) for m in (Modality.VISIBLE, Modality.INFRARED)]
+    cuts = [k.stranger_cuts for k in kinds]
     return {
         "calibrated": np.array([[k.slope, k.offset] for k in kinds]),
-        "equalised": np.array([[1 / k.stranger_std, -k.stranger_mean / k.stranger_std] for k in kinds]),
+        "equalised": np.array([[1 / (high - low), -low / (high - low)] for low, high in cuts]),
     }
 
 
