@@ -161,6 +161,16 @@ def test_equal_tracklets_keep_gallery_order() -> None:
     assert (ranks.ranks.tolist(), ranks.tied) == ([3], 1)
 
 
+def test_neighbours_in_tiles_equal_a_sort() -> None:
+    """500 vectors in tiles of some 170: ties within and across tiles, the last tile short."""
+    vectors = np.random.default_rng(3).integers(-2, 3, (500, 3)).astype(np.float32)
+    distance = ((vectors[:, None] - vectors[None]) ** 2).sum(axis=2)
+    found = neighbours(vectors, count=25, block_mib=1)
+    np.testing.assert_array_equal(found.farthest, distance.max(axis=1))
+    np.fill_diagonal(distance, -1)
+    np.testing.assert_array_equal(found.nearest, np.argsort(distance, axis=1, kind="stable")[:, :25])
+
+
 @pytest.mark.parametrize("lambda_", [0.0, 0.3])
 def test_ranks_and_rank_lists_follow_the_source(lambda_: float) -> None:
     """Camera filter, self matches and ties are the plain evaluator's, on re-ranked scores."""

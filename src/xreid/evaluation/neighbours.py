@@ -1,4 +1,4 @@
-"""Exact nearest neighbours of every vector among all, in blocks of distances.
+"""Exact nearest neighbours of every vector among all, in tiles of distances.
 
 Shapes: N vectors, D width, K neighbours.
 """
@@ -11,10 +11,17 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from xreid.evaluation.metrics import Vectors
+from xreid.evaluation.metrics import Ints, Vectors
 
 Positions = npt.NDArray[np.int32]
+Keys = npt.NDArray[np.uint64]
 Tell = Callable[[int, int], None]  # called with what is done, and of how much
+
+
+_BITS = np.uint64(32)
+_POSITION = np.uint64(2**32 - 1)
+_NOBODY = np.uint64(2**64 - 1)
+_BYTES = 36  # of an entry of a tile: the distance, and four copies of its key at the worst
 
 
 def quiet(done: int, total: int) -> None:
@@ -38,32 +45,68 @@ class Neighbours:
 def neighbours(vectors: Vectors, *, count: int, block_mib: int = 32, tell: Tell = quiet) -> Neighbours:
     """The `count` nearest of every vector by Euclidean distance, itself included.
 
-    All N x N distances are computed and none is kept: memory beyond the vectors is that of two blocks.
+    Distances are computed in square tiles, each once for both of its sides, and none is kept.
 
     Args:
         vectors: float32 [N, D].
         count: K; cut to N.
-        block_mib: Memory for distances in MiB.
+        block_mib: Memory for a tile in MiB; does not change the result (beyond the last bit of a product).
         tell: Called with vectors done and N.
     """
     total = len(vectors)
-    count = min(count, total)
-    rows = max(1, min(total, block_mib * 2**20 // (2 * 4 * max(total, 1))))
-    nearest = np.empty((total, count), dtype=np.int32)
-    farthest = np.empty(total, dtype=np.float32)
+    nearest = np.full((total, min(count, total)), _NOBODY, dtype=np.uint64)
+    farthest = np.zeros(total, dtype=np.float32)
     norms = squared_norms(vectors)
-    buffer = np.empty((rows, total), dtype=np.float32)
-    for start in range(0, total, rows):
-        block = slice(start, min(start + rows, total))
-        distances = buffer[: block.stop - start]
-        squared_distances(vectors[block], vectors, norms=(norms[block], norms), out=distances)
-        farthest[block] = distances.max(axis=1)
-        own = np.arange(len(distances))
-        distances[own, start + own] = -1.0
-        nearest[block] = _first(distances, count)
-        tell(block.stop, total)
+    side = max(1, int((block_mib * 2**20 / _BYTES) ** 0.5))
+    tiles = [slice(start, min(start + side, total)) for start in range(0, total, side)]
+    buffer = np.empty(side * side, dtype=np.float32)
+    for number, down in enumerate(tiles):
+        for across in tiles[number:]:
+            shape = down.stop - down.start, across.stop - across.start
+            tile = buffer[: shape[0] * shape[1]].reshape(shape)
+            squared_distances(vectors[down], vectors[across], norms=(norms[down], norms[across]), out=tile)
+            _update(nearest[down], farthest[down], tile, columns=across, own=down == across)
+            if down != across:
+                _update(nearest[across], farthest[across], tile.T, columns=down, own=False)
+        tell(down.stop, total)
+    nearest.sort(axis=1)
     farthest[farthest == 0] = 1.0
-    return Neighbours(nearest=nearest, farthest=farthest)
+    return Neighbours(nearest=(nearest & _POSITION).astype(np.int32), farthest=farthest)
+
+
+def _update(nearest: Keys, farthest: Vectors, tile: Vectors, *, columns: slice, own: bool) -> None:
+    """Merge the distances of some rows to some columns into what is known of the rows."""
+    np.maximum(farthest, tile.max(axis=1), out=farthest)
+    rows, places = _within(tile, _limits(nearest))
+    positions = (columns.start + places).astype(np.uint64)
+    # Order of keys is order of distance, then of position: a float32 above zero sorts like its bits.
+    keys = ((tile[rows, places].view(np.uint32).astype(np.uint64) + 1) << _BITS) | positions
+    if own:
+        keys = np.where(rows == places, positions, keys)  # itself first, before any at distance zero
+    counts = np.bincount(rows, minlength=len(tile))
+    candidates = np.full((len(tile), counts.max()), _NOBODY)
+    candidates[rows, np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)] = keys
+    joined = np.concatenate([nearest, candidates], axis=1)
+    nearest[:] = np.partition(joined, nearest.shape[1] - 1, axis=1)[:, : nearest.shape[1]]
+
+
+def _limits(nearest: Keys) -> Vectors:
+    """float32 [R]: the largest distance that can still be among the nearest."""
+    last = nearest.max(axis=1)
+    bits = (np.maximum(last >> _BITS, 1) - 1).astype(np.uint32)
+    return np.where(last == _NOBODY, np.float32(np.inf), bits.view(np.float32))
+
+
+def _within(tile: Vectors, limits: Vectors) -> tuple[Ints, Ints]:
+    """Rows (rising) and columns of the entries that are not above their row's limit."""
+    found = np.flatnonzero((tile <= limits[:, None]).ravel(order="K"))  # in the order of memory: no copy
+    if tile.flags.c_contiguous:
+        rows, places = np.divmod(found, tile.shape[1])
+        return rows, places
+    places, rows = np.divmod(found, tile.shape[0])
+    small = rows.astype(np.min_scalar_type(tile.shape[0]))  # 16 bits are sorted by radix
+    order = np.argsort(small, kind="stable")
+    return rows[order], places[order]
 
 
 def squared_norms(vectors: Vectors) -> Vectors:
@@ -79,13 +122,3 @@ def squared_distances(left: Vectors, right: Vectors, *, norms: tuple[Vectors, Ve
     out += norms[0][:, None]
     out += norms[1]
     np.maximum(out, 0, out=out)  # rounding takes equal vectors below zero
-
-
-def _first(distances: Vectors, count: int) -> Positions:
-    """int32 [R, count]: columns of the smallest values of each row, by value, then by column."""
-    bound = np.partition(distances, count - 1, axis=1)[:, count - 1]
-    found = np.empty((len(distances), count), dtype=np.int32)
-    for row, (values, limit) in enumerate(zip(distances, bound, strict=True)):
-        within = np.flatnonzero(values <= limit)  # at least `count`, more where values are tied
-        found[row] = within[np.argsort(values[within], kind="stable")[:count]]
-    return found
