@@ -50,14 +50,17 @@ def test_loss_follows_its_equation(temperature: float | None) -> None:
     assert found["identity"].item() == pytest.approx(sum(losses) / 6)
 
 
-def test_update_takes_the_clips_one_after_the_other() -> None:
+def test_update_moves_towards_the_mean_clip_whatever_the_order() -> None:
     module, b = filled(momentum=0.3, update="either"), features(6)
     expected = module.memory[0].clone()
-    for i in range(6):
-        y = int(LABELS[i])
-        expected[y] = unit(0.3 * expected[y] + 0.7 * unit(b[i]))
+    for y in (0, 1, 3):
+        mine = [unit(b[i]) for i in range(6) if LABELS[i] == y]
+        expected[y] = unit(0.3 * expected[y] + 0.7 * sum(mine) / len(mine))
     module.update(b, LABELS, MODALITIES)
     torch.testing.assert_close(module.memory[0], expected)
+    other, order = filled(momentum=0.3, update="either"), torch.tensor([5, 2, 4, 0, 1, 3])
+    other.update(b[order], LABELS[order], MODALITIES[order])
+    torch.testing.assert_close(other.memory, module.memory)
 
 
 def test_a_memory_that_stands_still() -> None:

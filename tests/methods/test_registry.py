@@ -63,6 +63,11 @@ def test_the_image_baseline_makes_no_feature_of_its_own() -> None:
         ({"method": "x-read"}, "unknown method 'x-read'.*Did you mean x-reid"),
         ({"method_options": {"slots": 3}}, "method x-reid has no option slots; expected none"),
         ({"method": "image-baseline"}, "method image-baseline makes no feature of its own"),
+        (
+            {"method": "mitml", "use_sii": False, "use_lii": False},
+            "mitml makes a feature.*own_feature to true",
+        ),
+        ({"method": "quite-another"}, "Install the package"),
     ],
 )
 def test_unknown_methods_and_options_are_refused(changes: dict[str, Any], message: str) -> None:

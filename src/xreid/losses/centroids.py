@@ -66,10 +66,13 @@ class IdentityCentroids(CrossModalityPrototypes):
         logits = unit @ self.centroids(unit.dtype).t() / self.temperature
         return {"identity": F.cross_entropy(logits, labels, reduction=self.config.reduction)}
 
-    # c_y <- normalise(mu c_y + (1 - mu) b_i), for the clips i of y one after the other
+    # c_y <- normalise(mu c_y + (1 - mu) mean of b_i over the clips i of y in the batch)
     @torch.no_grad()
     def update(self, features: Tensor, labels: Tensor, modalities: Tensor) -> None:
-        """Move the centroids towards the clips of a batch, in the order in which they stand.
+        """Move the centroids of the batch's identities towards the mean of their clips.
+
+        The order of the clips has no effect: taken one after the other, the last one, which in our batches
+        is infrared, would weigh more than the rest together.
 
         Args:
             features: b of all processes, [B, d_b].
@@ -80,11 +83,10 @@ class IdentityCentroids(CrossModalityPrototypes):
             return
         self._require_initialised()
         unit, mu = F.normalize(features.to(self.memory), dim=1), self.config.momentum
-        # the k-th clips of all identities move different centroids: one product a turn, not one a clip
-        turn = (labels.unsqueeze(1) == labels).tril(-1).sum(dim=1)
-        for k in range(int(turn.max()) + 1):
-            at, now = labels[turn == k], unit[turn == k]
-            self.memory[0, at] = F.normalize(mu * self.memory[0, at] + (1 - mu) * now, dim=1)
+        present, place = labels.unique(return_inverse=True)
+        sums = unit.new_zeros(len(present), unit.shape[1]).index_add_(0, place, unit)
+        means = sums / torch.bincount(place).unsqueeze(1)
+        self.memory[0, present] = F.normalize(mu * self.memory[0, present] + (1 - mu) * means, dim=1)
 
     def centroids(self, dtype: torch.dtype) -> Tensor:
         """A copy [Y, d_b]: the graph keeps it while `update` works on the original.

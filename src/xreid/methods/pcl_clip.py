@@ -7,14 +7,16 @@ was not read.
 
     c_y <- mean of b over the clips of y, at the start of every epoch
     L_pcl = -log exp(<b_i, c_{y_i}> / tau) / sum_j exp(<b_i, c_j> / tau)
-    c_y <- mu c_y + (1 - mu) b_i, for every clip of the batch
+    c_y <- mu c_y + (1 - mu) mean of b over the clips of y in the batch
     L = L_pcl + L_id
 
 Decided here: an image method on clips sees the mean of their frames. Its memory knows no modality, so neither
 does ours: one centroid holds visible and infrared clips alike (the paper's Baseline of X-ReID, preset
 "baseline", has two). b = [BN(TAP z_cls); BN(TAP v)], both features of CLIP-ReID, each with a classifier; mu,
-tau and label smoothing are those that X-ReID has here. Unverified: that centroids are built anew every epoch
-(as in Cluster Contrast, where the loss comes from) and mu.
+tau and label smoothing are those that X-ReID has here. The update takes an identity's clips as one:
+taken one after the other, as remembered, the last would outweigh the others, and in our batches that is
+always infrared. Unverified: that centroids are built anew every epoch (as in Cluster Contrast, where the loss
+comes from) and mu.
 """
 
 from __future__ import annotations

@@ -47,6 +47,8 @@ class Method:
         network: Its network.
         objective: Its losses.
         options: Frozen dataclass of its own options; `--network.method_options.NAME` sets one.
+        feature_is_optional: Its network's `interact` may be left out, as X-ReID's SII and LII may; else a
+            configuration without it is refused, since nothing of the method might be left.
     """
 
     title: str
@@ -54,6 +56,7 @@ class Method:
     network: type[TrackletNetwork] = TrackletNetwork
     objective: type[Objective] = Objective
     options: type = NoOptions
+    feature_is_optional: bool = False
 
 
 def method_names() -> list[str]:
@@ -73,7 +76,7 @@ def method_named(name: str) -> Method:
         raise ConfigError(
             f"unknown method {name!r}",
             expected=", ".join(sorted(modules)),
-            todo=f"Did you mean {close[0]}?" if close else "",
+            todo=f"Did you mean {close[0]}?" if close else "Install the package that offers it.",
         )
     try:
         found = getattr(importlib.import_module(modules[name]), "METHOD", None)
@@ -109,10 +112,17 @@ def build_network(config: NetworkConfig, *, seed: int = 0) -> TrackletNetwork:
 
     Raises:
         CheckpointError: The weights are absent or of another shape.
-        ConfigError: There is no such method or option.
+        ConfigError: There is no such method or option, or its feature is asked for and not made, or the
+            reverse.
     """
     method = method_named(config.method)
     options_of(config, method.options)
+    makes_feature = method.network.interact is not TrackletNetwork.interact
+    if makes_feature and not config.has_interaction and not method.feature_is_optional:
+        raise ConfigError(
+            f"method {config.method} makes a feature of its own, which the configuration leaves out",
+            todo="Set own_feature to true.",
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "initialise"))
         network = method.network(config)

@@ -12,4 +12,5 @@ METHOD = Method(
     "Visible-Infrared Person Re-Identification. AAAI 2026",
     network=XReID,
     objective=XReIDObjective,
+    feature_is_optional=True,
 )
