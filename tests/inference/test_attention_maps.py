@@ -60,9 +60,11 @@ def test_weights_equal_a_loop_over_heads_and_tokens() -> None:
     found = cross_attention(module, queries, tokens)
     for head in range(2):
         part = slice(4 * head, 4 * head + 4)
-        query = (module.query.weight @ queries[0, 0])[part].detach()
+        query = (module.query.weight @ queries[0, 0])[part]
         keys = [(module.key_value.weight @ token)[:8][part] for token in tokens[0]]
-        scores = [math.exp(float(query @ key) / 2) for key in keys]  # 2: the root of 4 channels a head
+        scores = [
+            math.exp(float((query @ key).detach()) / 2) for key in keys
+        ]  # 2: the root of 4 channels a head
         expected = torch.tensor([score / sum(scores) for score in scores], dtype=torch.float64)
         torch.testing.assert_close(found[0, head, 0], expected)
 
@@ -109,7 +111,5 @@ def test_a_network_without_sii_and_lii_has_no_such_maps_and_keeps_no_hooks() -> 
 
 
 def test_a_network_of_another_method_is_looked_at_too() -> None:
-    model = network(
-        method="image-baseline", use_sii=False, use_lii=False, use_cii=False, classifiers=("proj",)
-    )
+    model = network(method="image-baseline", **ALONE)
     assert attention_maps(model, clips()).cls.shape == (2, 3, 8)
