@@ -18,6 +18,10 @@ from xreid.training.ablation_tables import printed
 
 FORMAT = 1
 _FIELDS = ("low", "high", "people_low", "people_high", "above_zero", "seed_sd")
+_ONE_SEED = (
+    "Where one training seed is done, the intervals cover who is searched for and not the luck of training: "
+    "differences look surer than they are."
+)
 Stored = Mapping[int, Mapping[str, Any]]
 
 
@@ -49,7 +53,7 @@ def table_results(plan: Plan, table: Table, *, failures: Mapping[str, str]) -> d
         "selection_rule": _selection_rule(plan, table),
         "intervals": asdict(plan.config.bootstrap) | {"over": "training seeds and query identities, crossed"},
         "comparisons": sum(len(row["differences"]) for row in rows),
-        "notes": _notes(plan, table, all_scores),
+        "notes": _notes(plan, table, all_scores, seeds_done=[len(of_row) for of_row in stored.values()]),
         "rows": rows,
     }
 
@@ -171,7 +175,9 @@ def _selection_rule(plan: Plan, table: Table) -> str:
     return " or ".join(sorted(words)) + seen
 
 
-def _notes(plan: Plan, table: Table, all_scores: Sequence[Mapping[str, Any]]) -> list[str]:
+def _notes(
+    plan: Plan, table: Table, all_scores: Sequence[Mapping[str, Any]], *, seeds_done: Sequence[int]
+) -> list[str]:
     notes = [text for scale, text in table.notes.items() if scale in ("", plan.config.scale)]
     if any(scores["simulated"] for scores in all_scores):
         notes.append(
@@ -198,8 +204,8 @@ def _notes(plan: Plan, table: Table, all_scores: Sequence[Mapping[str, Any]]) ->
     commits = sorted({str(scores["commit"]) for scores in all_scores})
     if len(commits) > 1:
         notes.append(f"Runs were made by different code: commits {', '.join(c[:12] for c in commits)}.")
-    if len(plan.config.seeds) == 1:
-        notes.append("One training seed: the intervals cover who is searched for, not the luck of training.")
+    if any(count == 1 for count in seeds_done):
+        notes.append(_ONE_SEED)
     return notes
 
 
