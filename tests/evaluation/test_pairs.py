@@ -12,12 +12,16 @@ from xreid.evaluation.protocols import BUPT_CAMPUS_FULL, GENERIC, HITSZ_VCM, Pro
 from xreid.evaluation.selection import select
 
 
+KEEPS_CAMERAS = Protocol(name="keeps", version=1, roles="pooled", same_camera="keep")
+
+
 @pytest.mark.parametrize(
     ("protocol", "direction"),
     [
         (HITSZ_VCM, I2V),
         (HITSZ_VCM, ALL),
         (GENERIC, V2V),
+        (KEEPS_CAMERAS, V2V),  # only the tracklet itself does not count
         (BUPT_CAMPUS_FULL, I2V),
         (GENERIC, Direction(IR, None)),
     ],
