@@ -11,7 +11,6 @@ from xreid.evaluation.pairs import pair_scores
 from xreid.evaluation.protocols import BUPT_CAMPUS_FULL, GENERIC, HITSZ_VCM, Protocol
 from xreid.evaluation.selection import select
 
-
 KEEPS_CAMERAS = Protocol(name="keeps", version=1, roles="pooled", same_camera="keep")
 
 
