@@ -2,7 +2,8 @@
 
     python benchmarks/methods.py                                             # tiny scale, a minute on 2 cores
     python benchmarks/methods.py --device cuda --scale vit-b16 --precision bf16
-    python benchmarks/methods.py --scale vit-b16 --identities 2 --clips 1 --repeats 0   # counts only: any CPU
+    python benchmarks/methods.py --scale vit-b16 --repeats 0             # counts only: a minute of a CPU
+    python benchmarks/methods.py --scale vit-b16 --identities 2 --clips 1 --frames 3 --repeats 1 # a CPU
 
 Every method is timed in turns with the first of the list, so that a busy machine slows both; the ratio is of
 those two. "embedding" is the network on clips that are already tensors, without reading frames. Parameters
@@ -22,12 +23,10 @@ from typing import Any
 
 import torch
 from common import Timing, alternate, flops, machine, peak_memory
-from training_step import LR, batch_of, trainee_of
+from training_step import IDENTITIES, LR, batch_of, trainee_of
 
-from xreid.data.loader import ClipBatch
 from xreid.inference.processes import Processes, choose_device
-from xreid.methods.registry import method_named
-from xreid.models.network import TrackletNetwork
+from xreid.methods.registry import build_network, method_named
 from xreid.training.config import TrainConfig
 from xreid.training.presets import PRESETS, SCALES, preset_named
 from xreid.training.step import Stepper
@@ -35,66 +34,68 @@ from xreid.training.step import Stepper
 METHODS = ("image", "pcl_clip", "tf_clip", "mitml", "m3_reid", "baseline", "paper")
 
 
+def config_of(preset: str, options: argparse.Namespace) -> TrainConfig:
+    """The preset with the batch that was asked for."""
+    config = preset_named(preset, scale=options.scale)
+    asked = {name: getattr(options, name) for name in ("identities", "clips", "frames")}
+    batch = replace(config.batch, **{name: value for name, value in asked.items() if value})
+    train = replace(config.train, precision=options.precision or config.train.precision)
+    return replace(config, batch=batch, train=train)
+
+
 class Contender:
-    """One preset, its network and a batch of noise."""
+    """A method's network, with a batch of noise."""
 
-    def __init__(self, preset: str, options: argparse.Namespace, device: torch.device) -> None:
-        self.preset, self.device = preset, device
-        self.config = self._config(options)
-        b = self.config.batch
-        self.batch = batch_of(self.config, identities=b.identities, device=device)
-        self.trainee = trainee_of(self.config, device)
+    def __init__(self, config: TrainConfig, device: torch.device) -> None:
+        self.config, self.device = config, device
+        self.batch = batch_of(config, identities=config.batch.identities, device=device)
+        self.trainee = trainee_of(config, device)
         table: Any = SimpleNamespace()  # only names the clips of a batch that fails
-        self.stepper = Stepper(self.trainee, self.config, processes=Processes(device=device), table=table)
-
-    def _config(self, options: argparse.Namespace) -> TrainConfig:
-        config = preset_named(self.preset, scale=options.scale)
-        asked = {name: getattr(options, name) for name in ("identities", "clips", "frames")}
-        batch = replace(config.batch, **{name: value for name, value in asked.items() if value})
-        train = replace(config.train, precision=options.precision or config.train.precision)
-        return replace(config, batch=batch, train=train)
+        self.stepper = Stepper(self.trainee, config, processes=Processes(device=device), table=table)
 
     def step(self) -> None:
         """One optimiser step."""
         self.stepper(self.batch, lr=LR, where="the benchmark")
 
-    def embed(self, count: int | None = None) -> None:
-        """The features of the batch, or of its first clips."""
-        batch, bf16 = self.batch, self.config.train.precision == "bf16"
+    def embed(self) -> None:
+        """The features of the batch."""
+        bf16 = self.config.train.precision == "bf16"
         with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=bf16):
-            self.trainee.network.embed(batch.clips[:count], batch.cameras[:count])
+            self.trainee.network.embed(self.batch.clips, self.batch.cameras)
 
 
-def parameters(network: TrackletNetwork, batch: ClipBatch) -> tuple[int, int]:
-    """Parameters in all, and those that the inference feature depends on."""
-    before = {name: p.requires_grad for name, p in network.named_parameters()}
-    network.requires_grad_(True).zero_grad(set_to_none=True)
-    network.eval()
-    output = network(batch.clips[:1], batch.cameras[:1])
+def counts(config: TrainConfig) -> dict[str, Any]:
+    """Parameters, and FLOP of one tracklet.
+
+    Without cameras: a test camera unseen in training has no vector.
+    """
+    network = build_network(replace(config.network, weights=None, num_identities=IDENTITIES))
+    clips = torch.zeros(1, config.batch.frames, 3, *config.network.frame_size)
+    gflop = flops(partial(network.embed, clips)) / 1e9
+    output = network.requires_grad_(True).eval()(clips[:, :1])
     kept = [
         getattr(output, name) if name.startswith("bn_") else output.sequence(name)
         for name, _ in network.layout
     ]
     torch.stack([feature.float().sum() for feature in kept]).sum().backward()
-    used = sum(p.numel() for p in network.parameters() if p.grad is not None)
-    network.zero_grad(set_to_none=True)
-    for name, parameter in network.named_parameters():
-        parameter.requires_grad_(before[name])
-    return sum(p.numel() for p in network.parameters()), used
-
-
-def measure(contender: Contender, reference: Contender, repeats: int) -> dict[str, Any]:
-    """One row of the table."""
-    total, used = parameters(contender.trainee.network, contender.batch)
-    row = {
-        "preset": contender.preset,
-        "title": method_named(contender.config.network.method).title,
-        "parameters": total,
-        "parameters_in_use": used,
-        "feature": sum(width for _, width in contender.trainee.network.layout),
-        "tracklet_gflop": flops(partial(contender.embed, 1)) / 1e9,
+    return {
+        "parameters": sum(p.numel() for p in network.parameters()),
+        "parameters_in_use": sum(p.numel() for p in network.parameters() if p.grad is not None),
+        "feature": sum(width for _, width in network.layout),
+        "tracklet_gflop": gflop,
     }
-    return row | _times(contender, reference, repeats) if repeats else row
+
+
+def row_of(config: TrainConfig, reference: TrainConfig, options: argparse.Namespace) -> dict[str, Any]:
+    """One row of the table."""
+    title = method_named(config.network.method).title
+    row = {"preset": config.preset, "title": title, **counts(config)}
+    if not options.repeats:
+        return row
+    device = choose_device(options.device)
+    own = Contender(config, device)
+    other = own if config.preset == reference.preset else Contender(reference, device)
+    return row | _times(own, other, options.repeats)
 
 
 def _times(contender: Contender, reference: Contender, repeats: int) -> dict[str, Any]:
@@ -155,17 +156,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5, help="0: parameters and FLOP of a tracklet only")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
-    device = choose_device(options.device)
-    reference = Contender(options.presets[0], options, device)
-    rows = [measure(reference, reference, options.repeats)]
-    for preset in options.presets[1:]:
-        rows.append(measure(Contender(preset, options, device), reference, options.repeats))
-    b = reference.config.batch
+    configs = [config_of(preset, options) for preset in options.presets]
+    rows = [row_of(config, configs[0], options) for config in configs]
+    b = configs[0].batch
     what = {
-        "machine": machine(device),
+        "machine": machine(choose_device(options.device)),
         "scale": options.scale,
-        "precision": reference.config.train.precision,
-        "clips": len(reference.batch),
+        "precision": configs[0].train.precision,
+        "clips": 2 * b.identities * b.clips,
         "frames": b.frames,
     }
     if options.json:
