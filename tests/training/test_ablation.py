@@ -24,7 +24,7 @@ from xreid.training import ablation_pool
 from xreid.training.ablation import Ablation
 from xreid.training.ablation_plan import AblationConfig, key_of, make_plan, test_rows
 from xreid.training.ablation_tables import TABLES, tables_named
-from xreid.training.ablation_text import CSV_HEAD
+from xreid.training.ablation_text import CSV_HEAD, latex, markdown, problems
 from xreid.training.config import TrainConfig
 from xreid.training.settings import changed
 
@@ -258,6 +258,32 @@ def test_a_prompt_encoder_counts_by_its_content(tmp_path: Path) -> None:
 def test_seeds_come_from_the_ablation(wrong: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="seed"):
         AblationConfig(**wrong)
+
+
+def test_the_papers_numbers_stand_only_beside_the_papers_data(done: tuple[Ablation, Path]) -> None:
+    from xreid.training.ablation_results import _paper
+
+    table = TABLES["table3"]
+    real = {
+        "source": "hitsz-vcm",
+        "simulated": False,
+        "on": "test",
+        "results": {"I2V": {"published_list_sizes": True}, "V2I": {"published_list_sizes": True}},
+    }
+    found = _paper(table, table.row("+ CPC"), {0: real})
+    assert found == {"I2V": {"Rank-1": 67.7, "mAP": 57.1}, "V2I": {"Rank-1": 71.4, "mAP": 56.6}}
+    other = {"published_list_sizes": False}
+    for change in ({"simulated": True}, {"on": "held-out"}, {"source": "own"}, {"results": {"I2V": other}}):
+        assert _paper(table, table.row("+ CPC"), {0: real | change}) == {}
+    results = json.loads(json.dumps(done[0].tables[0]))
+    results["rows"][1]["paper"] = found
+    assert "| + CPC | 67.7 | 57.1 | 71.4 | 56.6 |" in markdown(results)
+    assert r"+ CPC (paper) & 67.7 & 57.1 & 71.4 & 56.6 \\" in latex(results)
+
+
+def test_what_is_missing_is_said_once_for_all_seeds() -> None:
+    runs = [{"seed": s, "done": s == 1, "problem": "not run"} for s in range(3)]
+    assert problems({"rows": [{"name": "a", "runs": runs}]}) == ["a, seeds 0, 2: not run"]
 
 
 def test_figures_of_strides_are_curves() -> None:

@@ -110,12 +110,15 @@ def facts(results: Results) -> list[str]:
 
 
 def problems(results: Results) -> list[str]:
-    """What is missing and why."""
+    """What is missing and why, seeds of one reason together."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for row in results["rows"]:
+        for run in row["runs"]:
+            if not run["done"]:
+                found.setdefault((row["name"], run["problem"]), []).append(str(run["seed"]))
     return [
-        f"{row['name']}, seed {run['seed']}: {run['problem']}"
-        for row in results["rows"]
-        for run in row["runs"]
-        if not run["done"]
+        f"{name}, seed{'s' if len(seeds) > 1 else ''} {', '.join(seeds)}: {problem}"
+        for (name, problem), seeds in found.items()
     ]
 
 
