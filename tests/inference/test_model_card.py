@@ -105,7 +105,7 @@ def test_no_path_of_the_encoder_weights(tmp_path: Path) -> None:
 def test_scores_of_an_evaluation(table: TrackletTable, tmp_path: Path) -> None:
     model = write_model(tmp_path / "run" / "checkpoint")
     _, evaluation = evaluated(model, table, tmp_path)
-    path = write_model_card(tmp_path / "run", evaluation=evaluation)
+    path = write_model_card(str(tmp_path / "run"), evaluation=str(evaluation))
     assert path == tmp_path / "run" / "checkpoint" / "README.md"
     summary = json.loads((evaluation / "evaluation.json").read_text())["results"][0]
     rank1 = summary["metrics"]["Rank-1"]

@@ -28,7 +28,7 @@ is docs/limits.md of xreid.
 """
 
 
-def write_model_card(folder: Path, *, evaluation: Path | None = None) -> Path:
+def write_model_card(folder: Path | str, *, evaluation: Path | str | None = None) -> Path:
     """Write README.md into a checkpoint's folder (or that of a finished run), over the one that is there.
 
     Args:
@@ -46,14 +46,14 @@ def write_model_card(folder: Path, *, evaluation: Path | None = None) -> Path:
     """
     from xreid.inference.checkpoint import CONFIG, describe_checkpoint
 
-    folder, checkpoint, sha256 = describe_checkpoint(folder)
-    layout = read_json(folder / CONFIG, what="checkpoint").get("layout", [])
-    results = [] if evaluation is None else _results(evaluation, sha256=sha256)
-    with atomic_file(folder / CARD) as temporary:
+    place, checkpoint, sha256 = describe_checkpoint(Path(folder))
+    layout = read_json(place / CONFIG, what="checkpoint").get("layout", [])
+    results = [] if evaluation is None else _results(Path(evaluation), sha256=sha256)
+    with atomic_file(place / CARD) as temporary:
         temporary.write_text(
             model_card(checkpoint, layout=layout, sha256=sha256, results=results), encoding="utf-8"
         )
-    return folder / CARD
+    return place / CARD
 
 
 def model_card(
