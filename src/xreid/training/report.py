@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,6 +32,8 @@ from xreid.training.report_runs import facts_of
 from xreid.training.report_scores import beside, differences
 
 Note = Callable[[str], None]
+
+_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,10 +161,18 @@ def _looks(
     part: RunPart, results: Sequence[EvaluationResult], *, thumbnails: Thumbnails, note: Note
 ) -> dict[str, Any]:
     cases = cases_of(results, part.embeddings)
-    looker = Looker(part.embedder)
+    total, last = len({row for case in cases for row in case.rows()}), time.perf_counter()
+
+    def tell(done: int) -> None:
+        nonlocal last
+        if time.perf_counter() > last + _LINE_SECONDS:
+            last = time.perf_counter()
+            note(f"{part.run.name}: covered parts of {done} of {total} tracklets")
+
+    looker = Looker(part.embedder, tell=tell)
     note(f"{part.run.name}: attention in the tracklets of {len(cases)} queries")
     attention = attention_section(cases, looker, thumbnails=thumbnails)
-    note(f"{part.run.name}: covering parts of {len({r for c in cases for r in c.rows()})} tracklets")
+    note(f"{part.run.name}: covering parts of {total} tracklets")
     agreement = agreement_section(cases, looker, part.embeddings, thumbnails=thumbnails)
     return {"attention": attention, "agreement": agreement}
 
