@@ -32,7 +32,7 @@ class Board:
         seconds_between: float = SECONDS_BETWEEN_LINES,
     ) -> None:
         self._total, self._done, self._jobs = total, done, max(1, jobs)
-        self._out = sys.stderr if out is None else out
+        self._failed, self._out = 0, sys.stderr if out is None else out
         self._between, self._next = seconds_between, time.perf_counter() + seconds_between
         self._lock, self._lines, self._took = threading.Lock(), list[Line](), list[float]()
         self._live = self._start_live() if self._out.isatty() else None
@@ -50,9 +50,12 @@ class Board:
         with self._lock:
             self._lines.remove(line)
             self._done += 1
+            self._failed += bool(problem)
             self._took += [] if problem else [line.seconds]
         self.say(f"{line.name}: {f'FAILED: {problem}' if problem else f'done in {span(line.seconds)}'}")
-        self.say(self._over_all())
+        if self._live is None:
+            self.say(self._over_all())
+        self.refresh()
 
     def say(self, text: str) -> None:
         """Print a line of its own."""
@@ -96,7 +99,8 @@ class Board:
     def _over_all(self) -> str:
         left = self.left()
         when = f", about {span(left)} left" if left is not None and self._done < self._total else ""
-        return f"{self._done} of {self._total} runs done{when}"
+        failed = f" ({self._failed} failed)" if self._failed else ""
+        return f"{self._done} of {self._total} runs done{failed}{when}"
 
     def _start_live(self) -> Any:
         from rich.console import Console
