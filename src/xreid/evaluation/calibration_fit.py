@@ -129,8 +129,9 @@ def fit_isotonic(positive: Floats, negative: Floats) -> tuple[tuple[float, float
 def _fit_kind(pairs: PairScores, *, kind: str, fit_prior: float, far: float) -> KindCalibration:
     positive = pairs.scores[pairs.positive].astype(np.float64)
     negative = pairs.scores[pairs.negative].astype(np.float64)
-    if len(positive) < FEWEST_POSITIVES:
-        raise ProtocolError(f"{len(positive)} pairs of one person, {FEWEST_POSITIVES} are needed")
+    twice = 1 if kind == "vis-ir" else 2  # within a modality each pair asks in both orders
+    if len(positive) // twice < FEWEST_POSITIVES:
+        raise ProtocolError(f"{len(positive) // twice} pairs of one person, {FEWEST_POSITIVES} are needed")
     slope, offset = fit_logistic(positive, negative, prior=fit_prior)
     cuts = float(np.quantile(negative, 0.9)), float(np.quantile(negative, 0.99))
     if not slope > 0 or not cuts[0] < cuts[1]:
@@ -138,7 +139,6 @@ def _fit_kind(pairs: PairScores, *, kind: str, fit_prior: float, far: float) -> 
     kept = tail_length((far,), len(negative))
     tail = np.sort(np.partition(negative, len(negative) - kept)[len(negative) - kept :])[::-1]
     cut = threshold_at(tail, far, negatives=len(negative))
-    twice = 1 if kind == "vis-ir" else 2  # within a modality each pair asks in both orders
     return KindCalibration(
         slope=slope,
         offset=offset,
