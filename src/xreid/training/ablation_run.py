@@ -30,6 +30,7 @@ from xreid.evaluation.results import EvaluationResult
 from xreid.inference.checkpoint import MODEL_IN_RUN, LoadedModel, load_checkpoint
 from xreid.inference.embed import embed_tracklets
 from xreid.inference.processes import Processes, job
+from xreid.training.ablation_clock import Clock, Timed
 from xreid.training.ablation_plan import On, read_archive, test_rows
 from xreid.training.config import TrainConfig
 from xreid.training.held_out import held_out_tracklets
@@ -112,8 +113,8 @@ def complete(job_: Job, *, reporter: Reporter | None = None) -> dict[str, Any]:
     shown = reporter or Silent()
     with job(job_.device) as processes:
         config = _held_config(job_)
-        with _Clock(job_.folder / _CLOCK) as clock:
-            _train(job_, config, processes=processes, reporter=_Timed(shown, clock))
+        with Clock(job_.folder / _CLOCK) as clock:
+            _train(job_, config, processes=processes, reporter=Timed(shown, clock))
         model = load_checkpoint(job_.folder / _TRAINED, processes.device)
         start = time.perf_counter()
         embeddings = _embed(job_, config, model, shown)
@@ -242,55 +243,3 @@ def _queries(result: EvaluationResult) -> dict[str, Any]:
         "identities": [result.query_identities[i] for i in rows],
         "values": {name: result.per_query[rows, column].tolist() for column, name in enumerate(METRICS)},
     }
-
-
-class _Clock:
-    """Seconds spent, over all attempts; what a kill loses is what passed since the last note."""
-
-    def __init__(self, file: Path, *, every: float = 10.0) -> None:
-        self._file, self._every = file, every
-        self.seconds = float(read_json(file)["train"]) if file.is_file() else 0.0
-
-    def __enter__(self) -> _Clock:
-        self._last = self._noted = time.perf_counter()
-        return self
-
-    def __exit__(self, *problem: object) -> None:
-        self._note()
-
-    def tick(self) -> None:
-        """Count the time since the last call."""
-        now = time.perf_counter()
-        self.seconds, self._last = self.seconds + now - self._last, now
-        if now - self._noted > self._every:
-            self._note()
-
-    def _note(self) -> None:
-        self._noted = time.perf_counter()
-        write_json(self._file, {"train": round(self.seconds, 2)})
-
-
-class _Timed:
-    """A reporter that moves a clock with every step and passes everything on."""
-
-    def __init__(self, reporter: Reporter, clock: _Clock) -> None:
-        self._reporter, self._clock = reporter, clock
-
-    def start(self, *, steps: int, done: int, epochs: int) -> None:
-        """The first step is about to be made."""
-        self._clock.tick()
-        self._reporter.start(steps=steps, done=done, epochs=epochs)
-
-    def step(self, *, step: int, epoch: int, terms: Mapping[str, float], lr: float, frames: int) -> None:
-        """A step was made."""
-        self._clock.tick()
-        self._reporter.step(step=step, epoch=epoch, terms=terms, lr=lr, frames=frames)
-
-    def part(self, what: str, done: int, total: int) -> None:
-        """Something that is no step goes on."""
-        self._clock.tick()
-        self._reporter.part(what, done, total)
-
-    def note(self, text: str) -> None:
-        """Something worth a line happened."""
-        self._reporter.note(text)
