@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import re
 import signal
 import time
@@ -138,33 +139,36 @@ def test_killed_in_mid_run_and_started_again(
 def test_processes_do_what_one_does_and_end_with_a_killed_parent(
     done: tuple[Ablation, Path], archive: Path, tmp_path: Path
 ) -> None:
-    out = tmp_path / "out"
-    parent = spawner().Process(target=run, args=("table3", archive, out), kwargs={"jobs": 1})
+    table, out = tmp_path / "mine.yaml", tmp_path / "out"
+    rows = [f"{{name: e{n}, preset: baseline, overrides: {{train.epochs: {n}}}}}" for n in (1, 100_000)]
+    table.write_text(f"rows: [{', '.join(rows)}]\n")
+    overrides: dict[str, Any] = {**asked().overrides, "train": {"precision": "fp32", "tensorboard": False}}
+    named = {"jobs": 1, "seeds": 1, "overrides": overrides}
+    parent = spawner().Process(target=run, args=(str(table), archive, out), kwargs=named)
     parent.start()
-    while len(list((out / "runs").glob("*/run/run.json"))) < 2:
+    while not list((out / "runs").glob("mine-e100000*/run/run.json")):
         assert parent.is_alive()
         time.sleep(0.02)
-    children = [c for task in Path(f"/proc/{parent.pid}/task").iterdir() for c in _children(task)]
-    assert len(children) == 1
+    (child,) = [c for task in Path(f"/proc/{parent.pid}/task").iterdir() for c in _children(task)]
     parent.kill()
     parent.join()
-    for _ in range(1000):
-        if not _is_alive(children[0]):
-            break
-        time.sleep(0.1)
-    assert not _is_alive(children[0])
-    scores = [json.loads(f.read_text()) for f in (out / "runs").glob("*/evaluation.json")]
-    found = next(s for s in scores if s["seed"] == 0)
-    twin = next(s for s in _stored(done[1]) if s["checkpoint_sha256"] == found["checkpoint_sha256"])
-    assert found["results"] == twin["results"]
+    try:
+        for _ in range(600):
+            if not _is_alive(child):
+                break
+            time.sleep(0.1)
+        assert not _is_alive(child)
+    finally:
+        if _is_alive(child):
+            os.kill(int(child), signal.SIGKILL)
+    (folder,) = (out / "runs").glob("mine-e1-*")  # the table's first row is table 3's baseline
+    (twin,) = (done[1] / "runs").glob(f"*-{folder.name.rpartition('-')[2]}")
+    first, second = (json.loads((f / "evaluation.json").read_text()) for f in (folder, twin))
+    assert first["results"] == second["results"]
 
 
 def _children(task: Path) -> list[str]:
     return (task / "children").read_text().split()
-
-
-def _stored(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(file.read_text()) for file in (out / "runs").glob("*/evaluation.json")]
 
 
 def test_a_process_that_dies_is_reported(
