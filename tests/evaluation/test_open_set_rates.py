@@ -27,7 +27,7 @@ from xreid.evaluation.rates import (
     tail_length,
     threshold_at,
 )
-from xreid.evaluation.verification import det_curve, verification
+from xreid.evaluation.verification import det_curve, negatives_in_draws, verification
 
 NONE = Bootstrap(resamples=0)
 
@@ -99,8 +99,7 @@ def test_draws_equal_people_repeated_by_hand() -> None:
     positive = falling(rounded[pairs.positive], pairs.query[asking])
     a, b = np.nonzero(pairs.negative)
     negative = falling(rounded[pairs.negative], pairs.query[a], pairs.gallery[b])
-    asked, answered = pairs.counts()
-    total = (weights @ asked) * (weights @ answered) - weights**2 @ (asked * answered)
+    total = negatives_in_draws(pairs, weights[None])[0]
     repeated = [
         s
         for s, i, j in zip(negative.scores, negative.first, negative.second, strict=True)

@@ -55,8 +55,6 @@ def verification(pairs: PairScores, *, bootstrap: Bootstrap) -> Verification:
     tail = _trials(pairs, pairs.negative & (pairs.scores >= lowest), one_person=False)
     generator = numpy_generator(bootstrap.seed, "bootstrap")
     drawn = identity_weights(len(pairs.identities), resamples=draws_of(bootstrap), generator=generator)
-    asked, answered = pairs.counts()
-    totals = (drawn @ asked) * (drawn @ answered) - drawn**2 @ (asked * answered)
     return Verification(
         positives=len(positive.scores),
         negatives=len(negative),
@@ -67,11 +65,17 @@ def verification(pairs: PairScores, *, bootstrap: Bootstrap) -> Verification:
             rates=FALSE_ACCEPT_RATES,
             negatives=len(negative),
             drawn=drawn,
-            totals=totals,
+            totals=negatives_in_draws(pairs, drawn),
             bootstrap=bootstrap,
         ),
         curve=det_curve(positive.scores, np.sort(negative)[::-1]),
     )
+
+
+def negatives_in_draws(pairs: PairScores, drawn: Floats) -> Floats:
+    """float64 [R]: pairs of two people in each draw of people, float64 [R, I]."""
+    asked, answered = pairs.counts()
+    return np.asarray((drawn @ asked) * (drawn @ answered) - drawn**2 @ (asked * answered))
 
 
 def det_curve(positive: Reals, negative: Reals, *, points: int = 80, first: int = 1) -> Floats:
