@@ -171,9 +171,7 @@ class Embedder:
         device = self.model.device
         moved = batch.to(device, non_blocking=True)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.model.network.features(
-                moved.clips, moved.cameras, modalities=moved.modalities
-            ).cpu()
+            return self.model.network.features(moved.clips, moved.cameras, modalities=moved.modalities).cpu()
 
 
 def embed_tracklets(
