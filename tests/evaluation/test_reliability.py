@@ -152,6 +152,25 @@ def test_the_report_says_everything_and_what_is_missing(calibration: Calibration
         open_set_report(embeddings, HITSZ_VCM, directions=(I2V,), calibration=calibration)
 
 
+def test_a_mixed_gallery_that_the_calibration_lacks_is_ranked_by_cosine(calibration: Calibration) -> None:
+    without_visible = {k: v for k, v in calibration.kinds.items() if k != "vis-vis"}
+    report = open_set_report(
+        people(12, cameras=2, noise=1.5, seed=1),
+        HITSZ_VCM,
+        directions=(I2V,),
+        calibration=replace(calibration, kinds=without_visible),
+        any_to_any=True,
+        other_people=True,
+        bootstrap=NONE,
+    )
+    infrared, visible = report.mixed
+    assert list(infrared.orders) == ["cosine", "calibrated", "equalised"]
+    assert list(visible.orders) == ["cosine"]
+    lacking = "Mixed gallery, vis queries: by cosine only, the calibration does not cover vis-vis pairs"
+    assert report.notes == (lacking,)
+    assert lacking in format_open_set(report).replace("\n  ", " ")
+
+
 def test_without_a_calibration_there_are_rates_only() -> None:
     report = open_set_report(people(6), HITSZ_VCM, directions=(I2V,), bootstrap=NONE)
     text = format_open_set(report)

@@ -14,7 +14,7 @@ from xreid.evaluation.directions import Direction
 from xreid.evaluation.identification import Identification, Splits, identification
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.mixed import MixedGallery, mixed_gallery
-from xreid.evaluation.pairs import PairScores, pair_scores
+from xreid.evaluation.pairs import PairScores, kind_of, pair_scores
 from xreid.evaluation.protocols import Protocol
 from xreid.evaluation.reliability import Reliability, reliability
 from xreid.evaluation.verification import Verification, verification
@@ -117,11 +117,12 @@ def open_set_report(
         entry = _open_set(pairs, direction, calibration=calibration, splits=splits, bootstrap=drawn)
         notes += _missing(pairs, direction, calibration)
         found.append(entry)
-    mixed = [
-        mixed_gallery(embeddings, protocol, query=query, calibration=calibration, bootstrap=drawn)
-        for query in (Modality.INFRARED, Modality.VISIBLE)
-        if any_to_any
-    ]
+    mixed = []
+    for query in (Modality.INFRARED, Modality.VISIBLE) if any_to_any else ():
+        lacking = _mixed_lacks(query, calibration)
+        notes += lacking
+        usable = None if lacking else calibration
+        mixed.append(mixed_gallery(embeddings, protocol, query=query, calibration=usable, bootstrap=drawn))
     return OpenSetReport(
         directions=tuple(found),
         mixed=tuple(mixed),
@@ -159,3 +160,14 @@ def _missing(pairs: PairScores, direction: Direction, calibration: Calibration |
         return []
     lacking = [kind for kind in pairs.kinds if kind not in calibration.kinds]
     return [f"{direction}: the calibration does not cover {kind} pairs" for kind in lacking]
+
+
+def _mixed_lacks(query: Modality, calibration: Calibration | None) -> list[str]:
+    """Why a mixed gallery cannot be ranked by the calibration; empty where it can, or there is none."""
+    if calibration is None:
+        return []
+    lacking = [kind for m in Modality if (kind := kind_of(query, m)) not in calibration.kinds]
+    return [
+        f"Mixed gallery, {query} queries: by cosine only, the calibration does not cover {kind} pairs"
+        for kind in lacking
+    ]
