@@ -126,7 +126,7 @@ def test_bad_input_is_one_line_and_exit_code_2(
     people(source="hitsz-vcm").save(tmp_path / "damaged")
     np.save(tmp_path / "damaged" / "vectors.npy", np.zeros((2, 2), np.float32))
     for words, message in (
-        ([str(tmp_path / "absent")], "cannot read embedding set"),
+        ([str(tmp_path / "absent")], "expected a folder written by `xreid embed`"),
         ([stored, "--directions", "I2X"], "no such direction"),
         ([stored, "--directions", "[]"], "--directions is empty"),
         ([stored, "--protocol", "vcm"], "no such protocol"),

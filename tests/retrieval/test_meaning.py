@@ -106,6 +106,17 @@ def test_a_kind_without_threshold_or_calibration_is_not_judged(gallery: Gallery)
         search(gallery, queries, rules=rules, meaning=replace(cross, order="calibrated"))
 
 
+def test_the_note_says_which_pairs_have_no_probability_and_that_nothing_is_unknown() -> None:
+    full = Meaning(calibration=CALIBRATION).note()
+    assert "“Unknown” stands below" in full
+    assert "does not cover" not in full
+    visible = CALIBRATION.kinds["vis-vis"]
+    uncut = replace(visible, threshold=replace(visible.threshold, score=None))
+    note = Meaning(calibration=replace(CALIBRATION, kinds={"vis-vis": uncut})).note()
+    assert "does not cover vis-ir and ir-ir pairs" in note
+    assert "no answer is called unknown" in note
+
+
 def test_a_calibration_of_another_model_is_refused(gallery: Gallery) -> None:
     foreign = replace(CALIBRATION, origin=other_model(make_set(2)).origin)
     with pytest.raises(ProtocolError, match="differ in their checkpoint"):

@@ -79,7 +79,8 @@ def main(argv: Sequence[str]) -> int:
     start = time.perf_counter()
     page = _write(options)
     size = page.stat().st_size / 2**20
-    print(f"{page}: {len(options.runs)} runs, {size:.1f} MiB, {time.perf_counter() - start:.0f} s")
+    count = len(options.runs)
+    print(f"{page}: {count} run{'s' * (count > 1)}, {size:.1f} MiB, {time.perf_counter() - start:.0f} s")
     return 0
 
 

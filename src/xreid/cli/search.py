@@ -135,7 +135,8 @@ def _meaning(gallery: Gallery, options: SearchOptions) -> Meaning | None:
         return Meaning(calibration=found, prior=options.prior, order=options.order)
     if options.prior is not None or options.order != "cosine":
         raise ConfigError(
-            "--prior and --order calibrated need a calibration, and the gallery's embeddings carry none",
+            "--prior and --order calibrated need a calibration",
+            got="--calibration none" if options.calibration == "none" else "embeddings that carry none",
             todo="Name one (--calibration RUN), or make one with `xreid calibrate`.",
         )
     return None

@@ -106,6 +106,12 @@ class EmbeddingSet:
         Raises:
             DataError: Files are missing, damaged, or of a newer format.
         """
+        if not (folder / "embedding.json").is_file():
+            raise DataError(
+                f"cannot read embedding set {folder}: it does not exist or has no embedding.json",
+                expected="a folder written by `xreid embed`",
+                todo="Check the path, or embed first.",
+            )
         meta = read_json(folder / "embedding.json", what="embedding set")
         version = meta.get("format") if isinstance(meta, dict) else None
         if version != FORMAT_VERSION:

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from xreid.core.tracklets import Modality
 from xreid.evaluation.calibration import Calibration, probability
-from xreid.evaluation.pairs import kind_of
+from xreid.evaluation.pairs import KINDS, kind_of
 from xreid.retrieval.engine import Nearest, Vectors
 from xreid.retrieval.gallery import Gallery
 
@@ -68,13 +68,21 @@ class Meaning:
     def note(self) -> str:
         """What a reader must know beside the answers."""
         made = self.calibration
-        rates = sorted({f"{100 * kind.threshold.far:g}%" for kind in made.kinds.values()})
+        cut = [kind.threshold for kind in made.kinds.values() if kind.threshold.score is not None]
+        rates = sorted({f"{100 * threshold.far:g}%" for threshold in cut})
+        unknown = (
+            f"“Unknown” stands below the threshold that {' or '.join(rates)} of the pairs of strangers pass: "
+            "the more tracklets are searched, the more strangers pass it."
+            if rates
+            else "It holds no threshold (too few people), so no answer is called unknown."
+        )
+        lacking = [name for name in KINDS if name not in made.kinds]
+        without = f" It does not cover {' and '.join(lacking)} pairs: no probability stands there."
         return (
             "The score is the cosine between two embeddings. The probability that both tracklets show one "
             f"person comes from it by a calibration on {len(made.identities):,} people of {made.source}, at "
-            "the prior named beside it; it holds for people and cameras like those, and is no proof. "
-            f"“Unknown” stands below the threshold that {' or '.join(rates)} of the pairs of strangers pass: "
-            "the more tracklets are searched, the more strangers pass it."
+            "the prior named beside it; it holds for people and cameras like those, and is no proof."
+            f"{without if lacking else ''} {unknown}"
         )
 
 

@@ -59,7 +59,7 @@ def read_runs(folders: Sequence[Path], *, device: str = "cpu") -> tuple[Finished
 def _read_run(folder: Path, *, name: str, device: str) -> FinishedRun:
     if not (folder / "run.json").is_file():
         raise ConfigError(
-            f"{folder} {'holds no run' if folder.is_dir() else 'does not exist'}",
+            f"{folder} {'holds no run' if folder.exists() else 'does not exist'}",
             expected="the folder of a finished `xreid train` (run.json, metrics.jsonl, checkpoint)",
             todo="A checkpoint alone has no curves: `xreid evaluate` shows its scores.",
         )
