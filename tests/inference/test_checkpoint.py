@@ -14,10 +14,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tests.inference.small import write_model
+from xreid.core import records
 from xreid.core.errors import CheckpointError, DataError, XReidError
 from xreid.core.records import to_plain
-from xreid.inference.checkpoint import load_checkpoint
+from xreid.inference import checkpoint as checkpoint_module
+from xreid.inference.checkpoint import Checkpoint, load_checkpoint
 from xreid.methods.registry import build_network
+from xreid.models.config import NetworkConfig
 
 
 def test_round_trip(tmp_path: Path) -> None:
@@ -118,3 +121,16 @@ def test_loading_leaves_the_global_generator_alone(tmp_path: Path) -> None:
     torch.manual_seed(3)
     load_checkpoint(tmp_path / "model")
     assert torch.equal(torch.rand(2), expected)
+
+
+def test_a_setting_that_is_at_its_default_changes_no_hash(monkeypatch: pytest.MonkeyPatch) -> None:
+    network = NetworkConfig.tiny(num_identities=3)
+    before = Checkpoint(network=network).hash
+    plain = records.to_plain
+    monkeypatch.setattr(  # as if xreid had gained a setting since
+        checkpoint_module,
+        "to_plain",
+        lambda value: {**plain(value), **({"later": 1} if isinstance(value, NetworkConfig) else {})},
+    )
+    assert Checkpoint(network=network).hash == before
+    assert Checkpoint(network=replace(network, width=256)).hash != before

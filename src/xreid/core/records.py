@@ -21,6 +21,20 @@ def to_plain(value: DataclassInstance) -> dict[str, Any]:
     return plain
 
 
+def differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
+    """What of nested plain values is not the default: the rest may gain settings without changing it."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        usual = defaults.get(name)
+        if isinstance(value, dict) and isinstance(usual, dict):
+            inner = differing(value, usual)
+            if inner:
+                found[name] = inner
+        elif value != usual:
+            found[name] = value
+    return found
+
+
 def from_plain(cls: type[T], values: Mapping[str, Any], *, what: str) -> T:
     """A dataclass from nested dictionaries; fields that are not named keep their defaults.
 

@@ -17,7 +17,7 @@ import torch
 from xreid.core.embeddings import EmbeddingOrigin
 from xreid.core.errors import CheckpointError, ConfigError
 from xreid.core.files import atomic_folder, read_json, sha256_of_file, sha256_of_value
-from xreid.core.records import from_plain, require_format, to_plain
+from xreid.core.records import differing, from_plain, require_format, to_plain
 from xreid.data.clips import IMAGENET_MEAN, IMAGENET_STD
 from xreid.evaluation.calibration import FILE as CALIBRATION
 from xreid.evaluation.calibration import Calibration, read_calibration
@@ -73,10 +73,13 @@ class Checkpoint:
 
     @property
     def hash(self) -> str:
-        """SHA-256 of the network's configuration and the preprocessing."""
-        return sha256_of_value(
-            {"network": to_plain(self.network), "preprocessing": to_plain(self.preprocessing)}
-        )
+        """SHA-256 of what differs from the defaults in the network's configuration and the preprocessing.
+
+        So a setting that xreid gains later changes no hash, and vectors made before and after go together.
+        """
+        network = differing(to_plain(self.network), to_plain(NetworkConfig()))
+        preprocessing = differing(to_plain(self.preprocessing), to_plain(Preprocessing()))
+        return sha256_of_value({"network": network, "preprocessing": preprocessing})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,13 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import sha256_of_file, sha256_of_value
-from xreid.core.records import to_plain
+from xreid.core.records import differing, to_plain
 from xreid.core.tracklets import TrackletTable
 from xreid.data.archive import open_archive
+from xreid.evaluation.directions import Direction
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.protocols import PROTOCOLS
 from xreid.inference.embed import table_hash
@@ -54,6 +55,8 @@ class AblationConfig:
             raise ConfigError(
                 f"no such protocol: {self.protocol!r}", expected=f"auto, {', '.join(PROTOCOLS)}"
             )
+        for direction in self.directions:
+            Direction.parse(direction)  # before anything is trained
         if "seed" in nested(self.overrides).get("train", {}):
             raise ConfigError("train.seed is set by the ablation", todo="Use --seeds and --first_seed.")
 
@@ -181,24 +184,11 @@ def key_of(config: TrainConfig, *, listed: str) -> str:
     read = replace(config, preset="", scale="")
     if config.train.memory != "prompts":
         read = replace(read, prompts=PromptConfig())
-    plain = _differing(to_plain(read), to_plain(TrainConfig()))
+    plain = differing(to_plain(read), to_plain(TrainConfig()))
     weights = Path(config.prompts.weights)
     if config.train.memory == "prompts" and weights.is_file():
         plain["prompts"] = {**plain.get("prompts", {}), "weights": sha256_of_file(weights)}
     return sha256_of_value({"config": plain, "data": listed})[:12]
-
-
-def _differing(values: Mapping[str, Any], defaults: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for name, value in values.items():
-        usual = defaults.get(name)
-        if isinstance(value, dict) and isinstance(usual, dict):
-            inner = _differing(value, usual)
-            if inner:
-                found[name] = inner
-        elif value != usual:
-            found[name] = value
-    return found
 
 
 def _run(config: TrainConfig, *, title: str, listed: str, out: Path, label: str) -> Run:
