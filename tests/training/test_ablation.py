@@ -226,6 +226,16 @@ def test_people_held_out_of_training_are_scored(archive: Path, tmp_path: Path) -
         run("table3", archive, tmp_path / "other", on="held-out")
 
 
+def test_what_cannot_be_scored_or_written_is_refused_before_training(archive: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="no such direction: 'sideways'"):
+        AblationConfig(scale="tiny", directions=("I2V", "sideways"))
+    file = tmp_path / "file"
+    file.write_text("kept")
+    with pytest.raises(ConfigError, match="is a file"):
+        run("table3", archive, file)
+    assert file.read_text() == "kept"
+
+
 def test_without_a_test_split_nothing_is_trained(archive: Path, tmp_path: Path) -> None:
     plan = make_plan(tables_named(["table3"]), asked(), data=archive, out=tmp_path)
     table: TrackletTable = plan.archive.subset("train")

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xreid.core.errors import ConfigError
 from xreid.core.files import atomic_file, write_json
 from xreid.training.ablation_figure import write_figure
 from xreid.training.ablation_page import write_index
@@ -69,6 +70,8 @@ def ablate(
         DataError: The archive cannot be read, or has no test split.
         XReidError: `out` cannot be written.
     """
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"{out} is a file", expected="a folder or a new name", todo="Choose another --out.")
     plan = make_plan(tables, config, data=data, out=out)
     failures = _complete(plan, machine=(machine or Machine()), out=out) if train else {}
     by_key = {run.key: failures[str(run.folder)] for run in plan.unique() if str(run.folder) in failures}
