@@ -14,7 +14,6 @@ from xreid.core.records import differing, to_plain
 from xreid.core.tracklets import TrackletTable
 from xreid.data.archive import open_archive
 from xreid.evaluation.directions import Direction
-from xreid.evaluation.directions import Direction
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.protocols import PROTOCOLS
 from xreid.inference.embed import table_hash
@@ -56,8 +55,6 @@ class AblationConfig:
             raise ConfigError(
                 f"no such protocol: {self.protocol!r}", expected=f"auto, {', '.join(PROTOCOLS)}"
             )
-        for direction in self.directions:
-            Direction.parse(direction)  # before anything is trained
         for direction in self.directions:
             Direction.parse(direction)  # before anything is trained
         if "seed" in nested(self.overrides).get("train", {}):
