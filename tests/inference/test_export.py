@@ -255,6 +255,7 @@ def test_bad_options_are_one_message(
         ([model, out, "--precision", "int8"], "Give --calibrate DATA"),
         ([model, out, "--calibrate", str(tmp_path)], "is no layout that xreid knows"),
         ([model, out, "--points", "-1"], "points is out of range"),
+        ([model, out, "--cosine", "1.5"], "cosine is out of range"),
         ([model, out, "--points", "nan"], "Got value: nan"),
         ([str(tmp_path / "no"), out], "there is no checkpoint"),
     ):

@@ -69,6 +69,8 @@ class ExportConfig:
     threads: int = 0
 
     def __post_init__(self) -> None:
+        if self.cosine > 1:
+            raise ConfigError("cosine is out of range", expected="1 or less", got=str(self.cosine))
         for name, low in (
             ("calibration_tracklets", 2),
             ("points", 0),
