@@ -38,6 +38,12 @@ def test_selection_keeps_order_and_names_what_is_missing() -> None:
         table.subset("gallery")
 
 
+def test_test_rows_are_both_lists_or_everything() -> None:
+    rows = (row("a", subset="train"), row("b", subset="query"), row("c", subset="gallery"))
+    assert [t.name for t in TrackletTable(root=Path(), rows=rows).test_rows()] == ["b", "c"]
+    assert [t.name for t in TrackletTable(root=Path(), rows=rows[:1]).test_rows()] == ["a"]
+
+
 def test_modalities_are_each_others_opposite() -> None:
     assert Modality.VISIBLE.other is Modality.INFRARED
     assert Modality.INFRARED.other is Modality.VISIBLE

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xreid.cli.options import parse
+from xreid.cli.progress import tracklet_progress
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from xreid.core.embeddings import EmbeddingSet
     from xreid.core.tracklets import TrackletTable
-
-_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +87,7 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
     from xreid.inference.calibrated import carry_calibration
     from xreid.inference.checkpoint import load_checkpoint
     from xreid.inference.embed import EmbedConfig, embed_tracklets
-    from xreid.inference.processes import job
+    from xreid.inference.processes import job, loader_workers
 
     if options.threads:
         torch.set_num_threads(options.threads)
@@ -101,7 +98,10 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
         precision=options.precision,
         on_unreadable=options.on_unreadable,
     )
-    with job(options.device) as processes, _progress(show=processes.is_first) as (tell, note):
+    with (
+        job(options.device) as processes,
+        tracklet_progress("embed", show=processes.is_first) as (tell, note),
+    ):
         model = load_checkpoint(options.checkpoint, processes.device)
         table = open_archive(
             options.data.absolute(),
@@ -111,58 +111,22 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
         )
         if options.part != "whole":
             table = half_of(table, options.part)
-        workers = options.workers
-        if workers is None:
-            workers = min(8, os.cpu_count() or 1) if processes.device.type == "cuda" else 0
-        chosen = _held_out(table, options) if options.held_out else _chosen(table, options.subset)
         embeddings = embed_tracklets(
             model,
-            chosen,
+            _chosen(table, options),
             out=options.out,
             config=config,
             processes=processes,
-            workers=workers,
+            workers=loader_workers(options.workers, processes.device),
             tell=tell,
             note=note,
         )
         return carry_calibration(embeddings, model, out=options.out, write=processes.is_first, note=note)
 
 
-def _held_out(table: TrackletTable, options: EmbedOptions) -> TrackletTable:
-    from xreid.training.held_out import held_out_tracklets
+def _chosen(table: TrackletTable, options: EmbedOptions) -> TrackletTable:
+    if options.held_out:
+        from xreid.training.held_out import held_out_tracklets
 
-    return held_out_tracklets(table, options.checkpoint)
-
-
-def _chosen(table: TrackletTable, subsets: list[str]) -> TrackletTable:
-    if subsets:
-        return table.subset(*subsets)
-    test = {"query", "gallery"} & {row.subset for row in table}
-    return table.subset(*test) if test else table
-
-
-@contextmanager
-def _progress(*, show: bool) -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
-    """A bar on a terminal, elsewhere a line every ten seconds."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("tracklets"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    live = show and console.is_terminal
-    last = time.perf_counter()
-    with Progress(*columns, console=console, transient=True, disable=not live) as bar:
-        task = bar.add_task("tracklets", total=None)
-
-        def tell(done: int, total: int) -> None:
-            nonlocal last
-            bar.update(task, completed=done, total=total)
-            if show and not live and time.perf_counter() > last + _LINE_SECONDS:
-                last = time.perf_counter()
-                print(f"embed: {done} of {total} tracklets", file=sys.stderr, flush=True)
-
-        def note(text: str) -> None:
-            if show:
-                bar.console.print(f"embed: {text}", highlight=False)
-
-        yield tell, note
+        return held_out_tracklets(table, options.checkpoint)
+    return table.subset(*options.subset) if options.subset else table.test_rows()

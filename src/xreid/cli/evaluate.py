@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +12,7 @@ from typing import Any, Literal
 from xreid.cli.options import parse
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError, DataError
+from xreid.core.pacing import now_and_then
 from xreid.evaluation.calibration import Calibration, calibration_from_json, read_calibration
 from xreid.evaluation.directions import Direction
 from xreid.evaluation.evaluator import combine, evaluate_directions
@@ -26,8 +26,6 @@ from xreid.evaluation.report import report_data, write_report
 from xreid.evaluation.reranking import KReciprocal, Reranking
 from xreid.evaluation.temporal_reranking import PUBLISHED, TemporalReranking
 from xreid.evaluation.text import format_table
-
-_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,7 +131,7 @@ def main(argv: Sequence[str]) -> int:
         reranking=_reranking(options, embeddings),
         bootstrap=options.bootstrap,
         block_mib=options.block_mib,
-        tell=_every_ten_seconds(),
+        tell=now_and_then(_say_neighbours),
     )
     page = None
     if options.out:
@@ -180,17 +178,8 @@ def _calibration(options: EvaluateOptions, embeddings: EmbeddingSet) -> Calibrat
     return calibration_from_json(embeddings.calibration, what="the calibration that the embeddings carry")
 
 
-def _every_ten_seconds() -> Callable[[int, int], None]:
-    """A line of progress on standard error; none for what takes less."""
-    last = time.perf_counter()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.perf_counter() > last + _LINE_SECONDS:
-            last = time.perf_counter()
-            print(f"re-ranking: neighbours of {done:,} of {total:,} tracklets", file=sys.stderr, flush=True)
-
-    return tell
+def _say_neighbours(done: int, total: int) -> None:
+    print(f"re-ranking: neighbours of {done:,} of {total:,} tracklets", file=sys.stderr, flush=True)
 
 
 def _reranking(options: EvaluateOptions, embeddings: EmbeddingSet) -> Reranking | None:

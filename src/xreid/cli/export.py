@@ -10,13 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xreid.cli.options import parse
+from xreid.cli.progress import tracklet_lines
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from xreid.core.tracklets import TrackletTable
     from xreid.inference.export import ExportResult
-
-_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,7 +93,7 @@ def _export(options: ExportOptions) -> ExportResult:
         config=config,
         calibration=_table(options.calibrate, ("train",), options),
         check=_table(options.check, ("query", "gallery"), options),
-        tell=_Lines(),
+        tell=tracklet_lines("export"),
         note=lambda text: print(f"export: {text}", file=sys.stderr, flush=True),
     )
 
@@ -106,20 +105,7 @@ def _table(root: Path | None, subsets: Sequence[str], options: ExportOptions) ->
     from xreid.data.archive import open_archive
 
     table = open_archive(root.absolute(), layout=options.layout, min_frames=options.min_frames)
-    present = {row.subset for row in table} & set(subsets)
-    return table.subset(*present) if present else table
-
-
-class _Lines:
-    """A line every ten seconds."""
-
-    def __init__(self) -> None:
-        self.last = time.perf_counter()
-
-    def __call__(self, done: int, total: int) -> None:
-        if time.perf_counter() > self.last + _LINE_SECONDS:
-            self.last = time.perf_counter()
-            print(f"export: {done} of {total} tracklets", file=sys.stderr, flush=True)
+    return table.subset_if_any(*subsets)
 
 
 def _size(folder: Path) -> str:

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xreid.cli.options import parse
 from xreid.core.errors import ConfigError, XReidError
+from xreid.core.pacing import now_and_then
 from xreid.evaluation.embedding_map import MOST_POINTS
 
 if TYPE_CHECKING:
     from xreid.training.report_material import RunPart
     from xreid.training.report_runs import FinishedRun
-
-_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,21 +117,14 @@ def _parts(options: ReportOptions, runs: Sequence[FinishedRun]) -> list[RunPart]
         return load_parts(runs, options.embeddings, data=options.data)
     keep = options.keep or options.out.with_name(f"{options.out.stem}-embeddings")
     return make_parts(
-        runs, data=options.data, keep=keep, sampling=options.sampling, note=_note, tell=_teller()
+        runs,
+        data=options.data,
+        keep=keep,
+        sampling=options.sampling,
+        note=_note,
+        tell=now_and_then(lambda done, total: _note(f"{done:,} of {total:,} tracklets embedded")),
     )
 
 
 def _note(text: str) -> None:
     print(f"report: {text}", file=sys.stderr, flush=True)
-
-
-def _teller() -> Callable[[int, int], None]:
-    last = time.perf_counter()
-
-    def tell(done: int, total: int) -> None:
-        nonlocal last
-        if time.perf_counter() > last + _LINE_SECONDS:
-            last = time.perf_counter()
-            _note(f"{done:,} of {total:,} tracklets embedded")
-
-    return tell

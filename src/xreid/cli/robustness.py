@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xreid.cli.options import parse
+from xreid.cli.progress import tracklet_progress
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from xreid.core.tracklets import TrackletTable
     from xreid.inference.robustness import Card
-
-_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +97,7 @@ def _measure(options: RobustnessOptions) -> Card:
     from xreid.evaluation.intervals import Bootstrap
     from xreid.inference.checkpoint import load_checkpoint
     from xreid.inference.embed import EmbedConfig
-    from xreid.inference.processes import choose_device
+    from xreid.inference.processes import choose_device, loader_workers
     from xreid.inference.robustness import RobustnessConfig, measure
 
     bootstrap = Bootstrap(resamples=options.resamples, confidence=options.confidence, seed=options.seed)
@@ -123,46 +119,14 @@ def _measure(options: RobustnessOptions) -> Card:
     table = open_archive(
         options.data.absolute(), layout=options.layout, min_frames=options.min_frames, strict=options.strict
     )
-    workers = options.workers
-    if workers is None:
-        workers = min(8, os.cpu_count() or 1) if device.type == "cuda" else 0
-    with _progress() as (tell, note):
+    with tracklet_progress("robustness") as (tell, note):
         return measure(
             model,
-            _chosen(table, options.subset),
+            table.subset(*options.subset) if options.subset else table.test_rows(),
             out=options.out,
             config=config,
             embed=embed,
-            workers=workers,
+            workers=loader_workers(options.workers, device),
             tell=tell,
             note=note,
         )
-
-
-def _chosen(table: TrackletTable, subsets: list[str]) -> TrackletTable:
-    if subsets:
-        return table.subset(*subsets)
-    test = {"query", "gallery"} & {row.subset for row in table}
-    return table.subset(*test) if test else table
-
-
-@contextmanager
-def _progress() -> Iterator[tuple[Callable[[int, int], None], Callable[[str], None]]]:
-    """A bar on a terminal, elsewhere a line every ten seconds; and a line for each level."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    console = Console(file=sys.stderr)
-    columns = (TextColumn("tracklets"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    last = time.perf_counter()
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("tracklets", total=None)
-
-        def tell(done: int, total: int) -> None:
-            nonlocal last
-            bar.update(task, completed=done, total=total)
-            if not console.is_terminal and time.perf_counter() > last + _LINE_SECONDS:
-                last = time.perf_counter()
-                print(f"robustness: {done} of {total} tracklets", file=sys.stderr, flush=True)
-
-        yield tell, lambda text: bar.console.print(f"robustness: {text}", highlight=False, markup=False)

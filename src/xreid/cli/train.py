@@ -94,16 +94,14 @@ def parse(argv: Sequence[str]) -> tuple[TrainOptions, TrainConfig]:
 def _train(options: TrainOptions, config: TrainConfig) -> TrainResult:
     import torch
 
-    from xreid.inference.processes import job
+    from xreid.inference.processes import job, loader_workers
     from xreid.training.loop import train
     from xreid.training.pieces import Runtime
 
     if options.threads:
         torch.set_num_threads(options.threads)
     with job(options.device) as processes, _reporter(show=processes.is_first) as reporter:
-        workers = options.workers
-        if workers is None:
-            workers = min(8, os.cpu_count() or 1) if processes.device.type == "cuda" else 0
+        workers = loader_workers(options.workers, processes.device)
         return train(
             config,
             data=options.data,

@@ -116,6 +116,14 @@ class TrackletTable:
         """The rows of the given subsets (e.g. "train", or "query" and "gallery")."""
         return self.where(lambda row: row.subset in names, what=f"subset {' + '.join(names)}")
 
+    def subset_if_any(self, *names: str) -> TrackletTable:
+        """As `subset`, or all rows where none is of these subsets."""
+        return self.subset(*names) if any(row.subset in names for row in self.rows) else self
+
+    def test_rows(self) -> TrackletTable:
+        """The query and gallery lists together, or all rows where the source knows no such lists."""
+        return self.subset_if_any("query", "gallery")
+
     def identities(self) -> list[str]:
         """Known identities, sorted as strings: label i of a classifier is entry i."""
         return sorted({row.identity for row in self.rows if row.identity is not None})

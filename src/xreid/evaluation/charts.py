@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
 
+from xreid.evaluation.svg import grid_line, picture
+
 _WIDTH, _HEIGHT = 560, 360
 _LEFT, _RIGHT, _TOP, _BOTTOM = 52, 16, 14, 56
 _LINE = 20  # pixels between lines of the legend
@@ -77,7 +79,7 @@ def chart(
         diagonal: Draw y = x, on axes that are alike.
         legend_left: Names stand at the upper left instead of the upper right.
     """
-    parts = [_across(y.place(v), text) for v, text in y.ticks]
+    parts = [grid_line(text, y=_y(y.place(v)), left=_LEFT, right=_WIDTH - _RIGHT) for v, text in y.ticks]
     parts += [_upright(x.place(v), text) for v, text in x.ticks]
     middle = (_LEFT + _WIDTH - _RIGHT) / 2
     parts.append(
@@ -89,10 +91,7 @@ def chart(
         parts.append(f'<line x1="{a[0]}" y1="{a[1]}" x2="{b[0]}" y2="{b[1]}" {look}/>')
     parts += [_curve(curve, x, y) for curve in curves]
     parts += [_name(curve, row, left=legend_left) for row, curve in enumerate(curves)]
-    return (
-        f'<svg class="cmc" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
-    )
+    return picture(parts, width=_WIDTH, height=_HEIGHT, title=title)
 
 
 def _curve(curve: Curve, x: Axis, y: Axis) -> str:
@@ -115,14 +114,6 @@ def _name(curve: Curve, row: int, *, left: bool) -> str:
     return (
         f'<g class="series s{curve.number % 5}"><polyline points="{start},{height} {end},{height}"/>'
         f'<text x="{text}" y="{height + 5}" text-anchor="{anchor}">{escape(curve.name)}</text></g>'
-    )
-
-
-def _across(place: float, text: str) -> str:
-    y = _y(place)
-    return (
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(text)}</text>'
     )
 
 

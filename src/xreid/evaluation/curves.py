@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from html import escape
 
 from xreid.evaluation.results import EvaluationResult
+from xreid.evaluation.svg import caption, grid_line, label_heights, picture
 
 _WIDTH, _HEIGHT = 560, 330
 _LEFT, _RIGHT, _TOP, _BOTTOM = 40, 88, 14, 48
@@ -17,17 +18,17 @@ def cmc_chart(results: Sequence[EvaluationResult]) -> str:
     """An <svg> element: Rank-k in percent over k, one labelled curve per direction."""
     longest = max(2, min(_LONGEST, max(len(r.cmc) for r in results)))
     ticks = [k for k in (1, 5, 10, 15, 20) if k <= longest]
-    parts = [_grid_line(percent) for percent in (0, 25, 50, 75, 100)]
-    parts += [_caption(str(k), x=_x(k, longest), y=_HEIGHT - _BOTTOM + 22) for k in ticks]
-    parts.append(_caption("rank k", x=(_LEFT + _WIDTH - _RIGHT) / 2, y=_HEIGHT - 4))
-    heights = _label_heights([_y(float(r.cmc[min(longest, len(r.cmc)) - 1])) for r in results])
+    parts = [
+        grid_line(str(share), y=_y(share / 100), left=_LEFT, right=_WIDTH - _RIGHT)
+        for share in (0, 25, 50, 75, 100)
+    ]
+    parts += [caption(str(k), x=_x(k, longest), y=_HEIGHT - _BOTTOM + 22) for k in ticks]
+    parts.append(caption("rank k", x=(_LEFT + _WIDTH - _RIGHT) / 2, y=_HEIGHT - 4))
+    heights = label_heights([_y(float(r.cmc[min(longest, len(r.cmc)) - 1])) for r in results], gap=_LABEL_GAP)
     for number, (result, height) in enumerate(zip(results, heights, strict=True)):
         parts.append(_curve(result, number, longest=longest, label_y=height))
     title = "Share of queries with a right tracklet among the first k, by direction"
-    return (
-        f'<svg class="cmc" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{title}">'
-        f"<title>{title}</title>{''.join(parts)}</svg>"
-    )
+    return picture(parts, width=_WIDTH, height=_HEIGHT, title=title)
 
 
 def _curve(result: EvaluationResult, number: int, *, longest: int, label_y: float) -> str:
@@ -42,27 +43,6 @@ def _curve(result: EvaluationResult, number: int, *, longest: int, label_y: floa
     )
     label = f'<text x="{points[-1][0] + 9:.1f}" y="{label_y + 4:.1f}">{escape(result.direction.name)}</text>'
     return f'<g class="series s{number % 5}"><polyline points="{path}"/>{dots}{label}</g>'
-
-
-def _caption(text: str, *, x: float, y: float) -> str:
-    return f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="middle">{text}</text>'
-
-
-def _grid_line(percent: int) -> str:
-    y = _y(percent / 100)
-    return (
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{percent}</text>'
-    )
-
-
-def _label_heights(ends: list[float]) -> list[float]:
-    """Heights near the curves' ends that keep the labels apart, in the curves' order."""
-    placed: dict[int, float] = {}
-    lowest = -float("inf")
-    for number in sorted(range(len(ends)), key=lambda i: ends[i]):
-        placed[number] = lowest = max(ends[number], lowest + _LABEL_GAP)
-    return [placed[i] for i in range(len(ends))]
 
 
 def _x(rank: int, longest: int) -> float:

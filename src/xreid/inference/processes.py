@@ -158,3 +158,10 @@ def choose_device(name: str, *, local_rank: int | None = None) -> torch.device:
     if device.type == "mps" and not torch.backends.mps.is_available():
         raise ConfigError(f"device {name} is not available", todo="Use --device cpu.")
     return device
+
+
+def loader_workers(asked: int | None, device: torch.device) -> int:
+    """Loader processes: as asked, else none beside a CPU's own work and up to 8 beside a GPU's."""
+    if asked is not None:
+        return asked
+    return min(8, os.cpu_count() or 1) if device.type == "cuda" else 0

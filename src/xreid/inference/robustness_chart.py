@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from html import escape
 
 from xreid.evaluation.intervals import Estimate
+from xreid.evaluation.svg import caption, grid_line, label_heights, picture
 from xreid.evaluation.text import interval, percent
 
 _WIDTH, _HEIGHT = 560, 320
@@ -44,19 +45,19 @@ def level_chart(curves: Sequence[tuple[str, int, Sequence[Mark]]], *, axis: str,
     """
     places = [mark.place for _, _, marks in curves for mark in marks]
     low, high = min(places), max(places)
-    parts = [_grid_line(share) for share in (0, 25, 50, 75, 100)]
+    parts = [
+        grid_line(str(share), y=_y(share / 100), left=_LEFT, right=_WIDTH - _RIGHT)
+        for share in (0, 25, 50, 75, 100)
+    ]
     parts += _ticks(sorted({(mark.place, mark.label) for _, _, marks in curves for mark in marks}), low, high)
-    parts.append(_text(axis, x=(_LEFT + _WIDTH - _RIGHT) / 2, y=_HEIGHT - 10))
-    heights = _label_heights([_y(marks[-1].score.value) for _, _, marks in curves])
+    parts.append(caption(axis, x=(_LEFT + _WIDTH - _RIGHT) / 2, y=_HEIGHT - 10))
+    heights = label_heights([_y(marks[-1].score.value) for _, _, marks in curves], gap=_LABEL_GAP)
     for number, ((name, colour, marks), height) in enumerate(zip(curves, heights, strict=True)):
         shift = _APART * (2 * number - len(curves) + 1)
         parts.append(
             _curve(name, colour, marks, xs=[_x(m.place, low, high) + shift for m in marks], at=height)
         )
-    return (
-        f'<svg class="cmc" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{escape(title)}">'
-        f"<title>{escape(title)}</title>{''.join(parts)}</svg>"
-    )
+    return picture(parts, width=_WIDTH, height=_HEIGHT, title=title)
 
 
 def _curve(name: str, colour: int, marks: Sequence[Mark], *, xs: Sequence[float], at: float) -> str:
@@ -87,30 +88,9 @@ def _ticks(levels: Sequence[tuple[float, str]], low: float, high: float) -> list
     for place, label in levels:
         x = _x(place, low, high)
         if x >= last + _TICK_GAP:
-            written.append(_text(label, x=x, y=_HEIGHT - _BOTTOM + 20))
+            written.append(caption(label, x=x, y=_HEIGHT - _BOTTOM + 20))
             last = x
     return written
-
-
-def _text(text: str, *, x: float, y: float) -> str:
-    return f'<text class="tick" x="{x:.1f}" y="{y}" text-anchor="middle">{escape(text)}</text>'
-
-
-def _grid_line(share: int) -> str:
-    y = _y(share / 100)
-    return (
-        f'<line class="grid" x1="{_LEFT}" x2="{_WIDTH - _RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        f'<text class="tick" x="{_LEFT - 8}" y="{y + 4:.1f}" text-anchor="end">{share}</text>'
-    )
-
-
-def _label_heights(ends: Sequence[float]) -> list[float]:
-    """Heights near the curves' ends that keep their names apart, in the curves' order."""
-    placed: dict[int, float] = {}
-    lowest = -math.inf
-    for number in sorted(range(len(ends)), key=lambda i: ends[i]):
-        placed[number] = lowest = max(ends[number], lowest + _LABEL_GAP)
-    return [placed[i] for i in range(len(ends))]
 
 
 def _x(place: float, low: float, high: float) -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 
 import xreid
 from xreid.core.errors import ConfigError
+from xreid.core.pacing import now_and_then
 from xreid.core.pages import render_template, write_page
 from xreid.core.tracklets import TrackletTable
 from xreid.evaluation.curves import cmc_chart
@@ -32,8 +32,6 @@ from xreid.training.report_runs import facts_of
 from xreid.training.report_scores import beside, differences
 
 Note = Callable[[str], None]
-
-_LINE_SECONDS = 10.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,15 +159,11 @@ def _looks(
     part: RunPart, results: Sequence[EvaluationResult], *, thumbnails: Thumbnails, note: Note
 ) -> dict[str, Any]:
     cases = cases_of(results, part.embeddings)
-    total, last = len({row for case in cases for row in case.rows()}), time.perf_counter()
-
-    def tell(done: int) -> None:
-        nonlocal last
-        if time.perf_counter() > last + _LINE_SECONDS:
-            last = time.perf_counter()
-            note(f"{part.run.name}: covered parts of {done} of {total} tracklets")
-
-    looker = Looker(part.embedder, tell=tell)
+    total = len({row for case in cases for row in case.rows()})
+    tell = now_and_then(
+        lambda done, total: note(f"{part.run.name}: covered parts of {done} of {total} tracklets")
+    )
+    looker = Looker(part.embedder, tell=lambda done: tell(done, total))
     note(f"{part.run.name}: attention in the tracklets of {len(cases)} queries")
     attention = attention_section(cases, looker, thumbnails=thumbnails)
     note(f"{part.run.name}: covering parts of {total} tracklets")
