@@ -26,6 +26,10 @@ def make_set(count: int = 3) -> EmbeddingSet:
             identity=f"{i:04d}" if i else None,
             camera="D1",
             start_s=float(i),
+            quality=i / 10,
+            modality_confidence=0.75 if i else None,
+            place="yard" if i else None,
+            source="gate.mp4",
         )
         for i in range(count)
     )

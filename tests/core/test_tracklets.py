@@ -17,6 +17,10 @@ def test_a_tracklet_is_valid_at_birth() -> None:
         row(name="")
     with pytest.raises(DataError, match="modality"):
         row(modality="infrared")
+    with pytest.raises(DataError, match="quality 1.5"):
+        row(quality=1.5)
+    with pytest.raises(DataError, match="modality_confidence 0.4"):
+        row(modality_confidence=0.4)
 
 
 def test_names_are_unique_and_a_table_is_not_empty() -> None:

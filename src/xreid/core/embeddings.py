@@ -16,6 +16,7 @@ from xreid.core.files import atomic_folder, read_json, sha256_of_file
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 
 FORMAT_VERSION = 1
+NUMBERS = ("start_s", "end_s", "quality", "modality_confidence")  # columns of a tracklet table
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -172,7 +173,7 @@ def write_table(table: TrackletTable, path: Path) -> None:
     columns["modality"] = [row.modality.value for row in table]
     columns["frames"] = [list(row.frames) for row in table]
     text, number = pa.string(), pa.float64()
-    types = {"frames": pa.list_(text), "start_s": number, "end_s": number}
+    types = {"frames": pa.list_(text), **dict.fromkeys(NUMBERS, number)}
     schema = pa.schema([(name, types.get(name, text)) for name in columns])
     pq.write_table(pa.table(columns, schema=schema), path)
 

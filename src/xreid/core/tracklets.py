@@ -36,6 +36,10 @@ class Tracklet:
         start_s: Time of the first frame in seconds (Unix time, or since the start of the video), or None.
         end_s: Time of the last frame in seconds, or None.
         pair: Key shared by simultaneous visible and infrared tracklets (BUPTCampus), or None.
+        place: Where the camera stands, in words, or None.
+        source: The recording that the frames were cut from, or None.
+        quality: How much a comparison can rest on it, 0 (nothing) to 1, or None where nobody judged.
+        modality_confidence: How sure the modality is, 0.5 (a guess) to 1, or None where it was given.
     """
 
     name: str
@@ -47,6 +51,10 @@ class Tracklet:
     start_s: float | None = None
     end_s: float | None = None
     pair: str | None = None
+    place: str | None = None
+    source: str | None = None
+    quality: float | None = None
+    modality_confidence: float | None = None
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -57,6 +65,12 @@ class Tracklet:
             )
         if not isinstance(self.modality, Modality):
             raise DataError(f"tracklet {self.name} has modality {self.modality!r}", expected="'vis' or 'ir'")
+        for name, least in (("quality", 0.0), ("modality_confidence", 0.5)):
+            value = getattr(self, name)
+            if value is not None and not least <= value <= 1:
+                raise DataError(
+                    f"tracklet {self.name} has {name} {value}", expected=f"{least:g} to 1, or none"
+                )
 
 
 @dataclass(frozen=True, kw_only=True)
