@@ -63,3 +63,8 @@ def run_and_die(names: str, data: Path, out: Path, count: int) -> None:
 
     Stepper.__call__ = counted  # type: ignore[method-assign]
     run(names, data, out)
+
+
+def run_without_failure(names: str, data: Path, out: Path, jobs: int) -> None:
+    """Ablate with one seed, and fail where a run does."""
+    assert run(names, data, out, jobs=jobs, seeds=1).failures == {}

@@ -16,7 +16,7 @@ from xml.etree import ElementTree
 import pytest
 from PIL import Image
 
-from tests.training.ablation_micro import asked, run, run_and_die
+from tests.training.ablation_micro import asked, run, run_and_die, run_without_failure
 from tests.training.micro import in_process, spawner
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import TrackletTable
@@ -27,6 +27,7 @@ from xreid.training.ablation_plan import AblationConfig, key_of, make_plan, test
 from xreid.training.ablation_tables import TABLES, tables_named
 from xreid.training.ablation_text import CSV_HEAD, latex, markdown, problems
 from xreid.training.config import TrainConfig
+from xreid.training.run_folder import locked
 from xreid.training.settings import changed
 
 test_rows.__test__ = False  # type: ignore[attr-defined]
@@ -165,6 +166,25 @@ def test_processes_do_what_one_does_and_end_with_a_killed_parent(
     (twin,) = (done[1] / "runs").glob(f"*-{folder.name.rpartition('-')[2]}")
     first, second = (json.loads((f / "evaluation.json").read_text()) for f in (folder, twin))
     assert first["results"] == second["results"]
+
+
+@pytest.mark.parametrize("jobs", [0, 1])
+def test_a_run_that_another_process_is_at_is_waited_for(archive: Path, tmp_path: Path, jobs: int) -> None:
+    out = tmp_path / "out"
+    (first, *others) = (
+        run.folder
+        for run in make_plan(tables_named(["table3"]), asked(seeds=1), data=archive, out=out).unique()
+    )
+    with locked(first):
+        other = spawner().Process(target=run_without_failure, args=("table3", archive, out, jobs))
+        other.start()
+        while not all((folder / "evaluation.json").is_file() for folder in others):
+            assert other.is_alive()
+            time.sleep(0.02)
+        assert not (first / "evaluation.json").exists()
+    other.join()
+    assert other.exitcode == 0
+    assert not (first / "failure.txt").exists()
 
 
 def _children(task: Path) -> list[str]:

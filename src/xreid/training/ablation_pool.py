@@ -8,6 +8,8 @@ import queue
 import subprocess
 import sys
 import threading
+import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,8 +18,11 @@ from typing import IO, Any
 from xreid.core.errors import ConfigError, XReidError
 from xreid.training.ablation_progress import Board
 from xreid.training.ablation_run import Job, complete, note_failure
+from xreid.training.run_folder import BusyError
 
 _WORKER = "xreid.training.ablation_worker"
+_BUSY = "another process is at it"
+_BUSY_SECONDS = 2.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,10 +120,17 @@ def complete_all(jobs: Sequence[Job], *, machine: Machine, board: Board, logs: P
 
 def _one_by_one(jobs: Sequence[Job], board: Board) -> dict[Path, str]:
     failures: dict[Path, str] = {}
-    for job in jobs:
+    waiting = deque(jobs)
+    while waiting:
+        job = waiting.popleft()
         line = board.line(job.folder.name)
         try:
             complete(job, reporter=line)
+        except BusyError:
+            line.postpone()
+            waiting.append(job)
+            time.sleep(_BUSY_SECONDS)
+            continue
         except XReidError as error:
             failures[job.folder] = str(error)
             note_failure(job.folder, str(error))
@@ -158,6 +170,11 @@ class _Slot(threading.Thread):
                 problem = self._do(job, line)
             except OSError as error:
                 problem = f"cannot start a process: {error}"
+            if problem == _BUSY:
+                line.postpone()
+                self._waiting.put(job)
+                time.sleep(_BUSY_SECONDS)
+                continue
             if problem:
                 self._failures[job.folder] = problem
             line.end(problem)
@@ -188,6 +205,8 @@ class _Slot(threading.Thread):
             event = json.loads(text)
             if event["kind"] == "done":
                 return ""
+            if event["kind"] == "busy":
+                return _BUSY
             if event["kind"] == "failed":
                 return str(event["message"])
             line.hear(event)

@@ -35,6 +35,7 @@ class Board:
         self._failed, self._out = 0, sys.stderr if out is None else out
         self._between, self._next = seconds_between, time.perf_counter() + seconds_between
         self._lock, self._lines, self._took = threading.Lock(), list[Line](), list[float]()
+        self._elsewhere: set[str] = set()
         self._live = self._start_live() if self._out.isatty() else None
 
     def line(self, name: str) -> Line:
@@ -56,6 +57,15 @@ class Board:
         if self._live is None:
             self.say(self._over_all())
         self.refresh()
+
+    def postponed(self, line: Line) -> None:
+        """Another process is at this run; its turn comes again."""
+        with self._lock:
+            self._lines.remove(line)
+            told = line.name in self._elsewhere
+            self._elsewhere.add(line.name)
+        if not told:
+            self.say(f"{line.name}: another process is at it; looked at again later")
 
     def say(self, text: str) -> None:
         """Print a line of its own."""
@@ -177,6 +187,10 @@ class Line:
     def end(self, problem: str = "") -> None:
         """It is done, or failed."""
         self._board.ended(self, problem)
+
+    def postpone(self) -> None:
+        """Another process is at it."""
+        self._board.postponed(self)
 
     def _moved(self, step: int, *, frames: int) -> None:
         self._step, self._frames, self._phase = step, frames, ""

@@ -37,6 +37,7 @@ from xreid.training.held_out import held_out_tracklets
 from xreid.training.loop import train
 from xreid.training.pieces import Runtime
 from xreid.training.progress import Reporter, Silent
+from xreid.training.run_folder import locked
 from xreid.training.settings import differences
 
 FORMAT = 1
@@ -105,12 +106,15 @@ def complete(job_: Job, *, reporter: Reporter | None = None) -> dict[str, Any]:
     """Train, embed and evaluate what is not done yet; the scores as they are stored.
 
     Raises:
+        BusyError: Another process is at this run.
         XReidError: Something is wrong with data, options, weights or disk.
     """
-    done = stored_scores(job_.folder, on=job_.on, asked=job_.asked)
-    if done is not None:
-        return done
-    shown = reporter or Silent()
+    with locked(job_.folder):
+        done = stored_scores(job_.folder, on=job_.on, asked=job_.asked)
+        return _complete(job_, reporter or Silent()) if done is None else done
+
+
+def _complete(job_: Job, shown: Reporter) -> dict[str, Any]:
     with job(job_.device) as processes:
         config = _held_config(job_)
         with Clock(job_.folder / _CLOCK) as clock:

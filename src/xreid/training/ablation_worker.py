@@ -80,12 +80,16 @@ def _limit_threads() -> None:
 def _do(line: str, sender: Sender) -> None:
     from xreid.core.errors import XReidError
     from xreid.training.ablation_run import Job, complete, note_failure
+    from xreid.training.run_folder import BusyError
 
     job = Job.from_plain(json.loads(line))
     trace = ""
     try:
         complete(job, reporter=sender)
         sender.send("done")
+        return
+    except BusyError:
+        sender.send("busy")
         return
     except XReidError as error:
         message = str(error)

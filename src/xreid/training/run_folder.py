@@ -69,12 +69,17 @@ class RunFolder:
         return self.checkpoint.is_dir()
 
 
+class BusyError(ConfigError):
+    """Another process works in the folder; later it may be free, or done."""
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
     """Keep other processes out of the folder of a run, until this one leaves or dies.
 
     Raises:
-        ConfigError: Another process is in it.
+        BusyError: Another process is in it.
+        ConfigError: It is a file.
         XReidError: It cannot be written.
     """
     import fcntl
@@ -91,7 +96,7 @@ def locked(path: Path) -> Iterator[None]:
             # a record lock, unlike flock, is not passed on to loader processes, which may outlive a kill
             fcntl.lockf(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError) as error:
-            raise ConfigError(
+            raise BusyError(
                 f"another process is training in {path}", todo="Wait for it, or end it."
             ) from error
         except OSError:
