@@ -78,7 +78,7 @@ def test_from_held_out_people_to_probabilities(work: Path, capsys: pytest.Captur
     code, out, _ = run(capsys, "evaluate test --calibration none")
     assert (code, "Open set" in out) == (0, False)
 
-    run(capsys, "index gallery test")
+    run(capsys, "gallery add gallery test")
     name = EmbeddingSet.load(work / "test").table[0].name
     code, out, err = run(capsys, f"search gallery --tracklet {name} --top 3 --json")
     answer = json.loads(out)[0]
@@ -112,6 +112,15 @@ def test_embeddings_made_before_get_it_and_others_do_not(
     assert left.calibration is None
     assert "left out" in told[1]
     assert not (work / "others").exists()
+
+
+def test_exchanged_weights_are_not_calibrated(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = work / "run" / "checkpoint" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
+    code, _, err = run(capsys, "calibrate held --checkpoint run")
+    assert code == 2
+    assert "is damaged or was exchanged" in err
+    assert not (work / "run" / "checkpoint" / "calibration.json").exists()
 
 
 def test_a_calibration_of_other_weights_or_damaged_is_one_message(

@@ -249,9 +249,11 @@ def test_bad_options_are_one_message(
 ) -> None:
     write_model(tmp_path / "model")
     (tmp_path / "there").mkdir()
+    (tmp_path / "file").touch()
     model, out = str(tmp_path / "model"), str(tmp_path / "out")
     for words, message in (
         ([model, str(tmp_path / "there")], "there exists. Choose another folder"),
+        ([model, str(tmp_path / "file" / "in" / "it")], "file is a file. Choose another folder"),
         ([model, out, "--precision", "int8"], "Give --calibrate DATA"),
         ([model, out, "--calibrate", str(tmp_path)], "is no layout that xreid knows"),
         ([model, out, "--points", "-1"], "points is out of range"),

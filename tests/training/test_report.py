@@ -15,6 +15,8 @@ import pytest
 
 from tests.training.micro import NETWORK, micro, objective
 from xreid.cli.main import main
+from xreid.core.embeddings import write_table
+from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.examples import Match
 from xreid.losses.config import ObjectiveConfig
 from xreid.training.config import BatchConfig, SelectionConfig
@@ -144,6 +146,7 @@ def test_embeddings_made_for_a_page_are_found_again_or_given(
         ("RUN --directions sideways", "no such direction"),
         ("RUN --embeddings EMPTY EMPTY", "does not fit the runs"),
         ("RUN --data NOWHERE", "does not exist"),
+        ("RUN --data NAMELESS", "names its person"),
         ("RUN --out EMPTY", "is a folder"),
         ("UNFINISHED", "not finished"),
         ("DAMAGED", "metrics.jsonl, line 2 is damaged"),
@@ -161,6 +164,8 @@ def test_what_is_missing_is_one_clear_message(
     monkeypatch.chdir(tmp_path)
     places = {name: tmp_path / name for name in ("NOWHERE", "EMPTY", "UNFINISHED", "DAMAGED", "MOVED")}
     places["EMPTY"].mkdir()
+    places["NAMELESS"] = tmp_path / "NAMELESS"
+    nameless(places["NAMELESS"])
     for name in ("UNFINISHED", "DAMAGED", "MOVED"):
         shutil.copytree(runs[1], places[name])
     shutil.rmtree(places["UNFINISHED"] / "checkpoint")
@@ -176,6 +181,13 @@ def test_what_is_missing_is_one_clear_message(
     assert message in error
     assert "Traceback" not in error
     assert not (tmp_path / "report.html").exists()
+
+
+def nameless(folder: Path) -> None:
+    """A tracklet table without identities, whose frames nobody has to read."""
+    folder.mkdir()
+    row = Tracklet(name="a", frames=("a.jpg",), modality=Modality.VISIBLE)
+    write_table(TrackletTable(root=folder, rows=(row,)), folder / "tracklets.parquet")
 
 
 def test_a_run_without_metrics_still_has_a_page(runs: tuple[Path, Path], tmp_path: Path) -> None:

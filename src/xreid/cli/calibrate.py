@@ -60,9 +60,10 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb."""
     options = parse(CalibrateOptions, argv, verb="calibrate", positional=("embeddings",))
     embeddings = combine([EmbeddingSet.load(folder) for folder in (options.embeddings, *options.also)])
-    from xreid.inference.checkpoint import describe_checkpoint
+    from xreid.inference.checkpoint import describe_checkpoint, require_weights
 
     folder, checkpoint, sha256 = describe_checkpoint(options.checkpoint)
+    require_weights(folder, sha256)
     _require_made_by(embeddings, checkpoint, sha256)
     if not options.other_people:
         _require_no_test_rows(embeddings)

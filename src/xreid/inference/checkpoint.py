@@ -141,6 +141,26 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> LoadedM
     """
     folder, checkpoint, expected_hash = describe_checkpoint(folder)
     weights = folder / WEIGHTS
+    require_weights(folder, expected_hash)
+    network = build_network(replace(checkpoint.network, weights=None))
+    load_into(network, read_tensors(weights, what="weights"), what=str(weights))
+    target = torch.device(device)
+    return LoadedModel(
+        network=network.to(target).eval(),
+        checkpoint=checkpoint,
+        sha256=expected_hash,
+        device=target,
+        calibration=_calibration(folder, sha256=expected_hash),
+    )
+
+
+def require_weights(folder: Path, expected_hash: str) -> None:
+    """Refuse a checkpoint whose weights are not those that it names.
+
+    Raises:
+        CheckpointError: They are missing, or have another SHA-256.
+    """
+    weights = folder / WEIGHTS
     if not weights.is_file():
         raise CheckpointError(f"{weights} is missing", todo="Copy the whole checkpoint folder.")
     found = sha256_of_file(weights)
@@ -151,16 +171,6 @@ def load_checkpoint(folder: Path, device: torch.device | str = "cpu") -> LoadedM
             got=f"{found[:12]}...",
             todo="Copy the checkpoint folder again.",
         )
-    network = build_network(replace(checkpoint.network, weights=None))
-    load_into(network, read_tensors(weights, what="weights"), what=str(weights))
-    target = torch.device(device)
-    return LoadedModel(
-        network=network.to(target).eval(),
-        checkpoint=checkpoint,
-        sha256=found,
-        device=target,
-        calibration=_calibration(folder, sha256=found),
-    )
 
 
 def describe_checkpoint(folder: Path) -> tuple[Path, Checkpoint, str]:

@@ -139,6 +139,8 @@ def export_model(
     require_onnx()
     if out.exists():
         raise ConfigError(f"{out} exists", todo="Choose another folder, or remove it.")
+    if (file := next((parent for parent in out.parents if parent.is_file()), None)) is not None:
+        raise ConfigError(f"cannot write {out}: {file} is a file", todo="Choose another folder.")
     if (config.precision == "int8") != (calibration is not None):
         raise ConfigError(
             f"precision {config.precision} and calibration data do not fit",

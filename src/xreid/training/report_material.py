@@ -108,7 +108,7 @@ def make_parts(
 
     Raises:
         ConfigError: The runs were trained on different archives and none is named.
-        DataError: The archive is not there or cannot be read.
+        DataError: The archive is not there, cannot be read, or names nobody.
     """
     table = test_table(runs, data=data)
     config = EmbedConfig(sampling=sampling)
@@ -151,4 +151,10 @@ def test_table(runs: Sequence[FinishedRun], *, data: Path | None) -> TrackletTab
         min_frames=asked.get("min_frames"),
         strict=bool(asked.get("strict", False)),
     )
-    return table.test_rows()
+    rows = table.test_rows()
+    if not rows.identities():
+        raise DataError(
+            f"no tracklet of {root} names its person, so nothing can be scored",
+            todo="Name an archive with identities by --data.",
+        )
+    return rows
