@@ -32,8 +32,10 @@ from xreid.inference.embed import EmbedConfig, embed_tracklets
 from xreid.inference.processes import job
 
 
-def one_by_one(model: LoadedModel, table: TrackletTable, *, sampling: str, frames: int) -> np.ndarray:
-    """The definition: every clip alone, means over clips, unit length."""
+def one_by_one(
+    model: LoadedModel, table: TrackletTable, *, sampling: str, frames: int, mirrored: bool = False
+) -> np.ndarray:
+    """The definition: every clip alone, means over clips (and mirror images), unit length."""
     network, camera_of = model.network, index_of(model.checkpoint.network.cameras)
     reader, normalise, vectors = ClipReader(table, size=network.config.frame_size), Normalise(), []
     for number, row in enumerate(table):
@@ -41,9 +43,10 @@ def one_by_one(model: LoadedModel, table: TrackletTable, *, sampling: str, frame
         features = []
         for chosen in clips:
             clip = normalise(reader.read(number, chosen))[None]
-            with torch.no_grad():
-                out = network(clip, torch.tensor([camera_of.get(row.camera or "", -1)]))
-            features.append(torch.cat([out.bn_cls[0], out.bn_proj[0], out.bn_interaction[0]]))
+            for shown in (clip, clip.flip(4)) if mirrored else (clip,):
+                with torch.no_grad():
+                    out = network(shown, torch.tensor([camera_of.get(row.camera or "", -1)]))
+                features.append(torch.cat([out.bn_cls[0], out.bn_proj[0], out.bn_interaction[0]]))
         vectors.append(F.normalize(torch.stack(features).mean(dim=0), dim=0).numpy())
     return np.stack(vectors)
 
@@ -61,6 +64,27 @@ def test_batches_equal_the_loop(sampling: Any, table: TrackletTable, tmp_path: P
     assert found.origin.licence == "for tests"
     assert found.origin.preprocessing["sampling"] == sampling
     assert found.origin.preprocessing["frames"] == 3
+
+
+@pytest.mark.parametrize("asked", [True, None])
+def test_mirror_images_are_averaged_where_asked_or_where_the_checkpoint_says_so(
+    asked: bool | None, table: TrackletTable, tmp_path: Path
+) -> None:
+    model = write_model(tmp_path / "model")
+    if asked is None:
+        preprocessing = replace(model.checkpoint.preprocessing, flip=True)
+        model = replace(model, checkpoint=replace(model.checkpoint, preprocessing=preprocessing))
+    config = EmbedConfig(sampling="dense", flip=asked, clips_per_batch=5)
+    found = embed_tracklets(model, table, out=tmp_path / "out", config=config)
+    expected = one_by_one(model, table, sampling="dense", frames=3, mirrored=True)
+    np.testing.assert_allclose(found.vectors, expected, atol=2e-6)
+    assert EmbedConfig.of(found.origin) == EmbedConfig(sampling="dense", frames=3, flip=True)
+    plain = embed_tracklets(
+        model, table, out=tmp_path / "plain", config=EmbedConfig(sampling="dense", flip=False)
+    )
+    assert "flip" not in plain.origin.preprocessing
+    with pytest.raises(ProtocolError, match="preprocessing"):
+        require_same_origin(found.origin, plain.origin)
 
 
 def test_batch_part_and_workers_change_rounding_only(table: TrackletTable, tmp_path: Path) -> None:

@@ -55,9 +55,11 @@ class Exported:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> Exported:
-    """float32, with cameras, a BNNeck per modality, and strides longer than most clips."""
+    """float32, with cameras, mirror images, a BNNeck per modality, and strides longer than most clips."""
     config = replace(NETWORK, cameras=("D1", "D2"), neck="per-modality", sii_stride=3, lii_stride=4)
     model = model_of(config)
+    preprocessing = replace(model.checkpoint.preprocessing, flip=True)
+    model = replace(model, checkpoint=replace(model.checkpoint, preprocessing=preprocessing))
     result = export_model(model, tmp_path_factory.mktemp("export") / "out")
     return Exported(model, result, OnnxEncoder.load(result.folder, threads=1))
 
@@ -91,6 +93,7 @@ def test_the_record_says_what_a_user_must_know(exported: Exported) -> None:
     assert record["licence"] == exported.model.checkpoint.licence
     assert record["checkpoint_sha256"] == exported.model.sha256
     assert record["check"] is None
+    assert record["flip"] == "inside of the model"
     inside = {p.key: p.value for p in onnx.load(exported.result.folder / "model.onnx").metadata_props}
     assert inside["licence"] == record["licence"]
     for key, value in json.loads(inside["xreid"]).items():

@@ -132,6 +132,30 @@ def test_options_of_the_loop_run(changes: dict[str, Any], archive: Path, tmp_pat
     assert all(bool(value.isfinite().all()) for value in two.values())
 
 
+def test_the_running_mean_of_the_weights_is_kept(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, Tensor]] = []
+    original = Stepper.__call__
+
+    def watched(self: Stepper, *arguments: Any, **named: Any) -> Any:
+        result = original(self, *arguments, **named)
+        seen.append({name: value.clone() for name, value in self.trainee.network.state_dict().items()})
+        return result
+
+    monkeypatch.setattr(Stepper, "__call__", watched)
+    kept = weights_of(micro(train=loop(average=0.75)), archive, tmp_path / "run")
+    expected = seen[0]
+    for later in seen[1:]:
+        expected = {name: 0.75 * value + 0.25 * later[name] for name, value in expected.items()}
+    assert len(seen) == 12
+    for name, value in kept.items():
+        if value.is_floating_point():
+            torch.testing.assert_close(value, expected[name], rtol=1e-4, atol=1e-6, msg=name)
+    plain = weights_of(micro(), archive, tmp_path / "plain")
+    assert all(torch.equal(plain[name], seen[11][name]) for name in plain)
+
+
 def test_gradient_checkpointing_changes_nothing(archive: Path, tmp_path: Path) -> None:
     one = weights_of(micro(), archive, tmp_path / "one")
     config = micro(network=replace(NETWORK, gradient_checkpointing=True))

@@ -20,10 +20,10 @@ from xreid.training.log import MetricsLog
 from xreid.training.loop import train
 
 PLAIN = micro()
-# memories rebuilt every epoch, states in mid-epoch, the best epoch on held-out people
+# memories rebuilt every epoch, states in mid-epoch, averaged weights, the best epoch on held-out people
 RICH = micro(
     batch=type(PLAIN.batch)(identities=2, clips=1, frames=2, per_epoch=4),
-    train=loop(memory="epoch", checkpoint_every=3, accumulate=1),
+    train=loop(memory="epoch", checkpoint_every=3, average=0.9),
     selection=SelectionConfig(keep="best", held_out=0.5),
 )
 

@@ -34,6 +34,7 @@ class EmbedOptions:
         strict: Drop frames that contradict their tracklet's person, modality or camera.
         sampling: Which frames; "auto" is the checkpoint's, "dense" takes all and averages their clips.
         frames: Frames of a clip; 0 for the checkpoint's.
+        flip: Average each clip's feature with its mirror image's; auto is the checkpoint's.
         part: Of each tracklet: whole, or its first or second half, as temporal re-ranking needs them.
         batch: Clips at once.
         precision: fp32, or bf16 (autocast).
@@ -53,6 +54,7 @@ class EmbedOptions:
     strict: bool = False
     sampling: Literal["auto", "chunk-first", "linspace", "dense"] = "auto"
     frames: int = 0
+    flip: Literal["auto", "on", "off"] = "auto"
     part: Literal["whole", "first-half", "second-half"] = "whole"
     batch: int = 32
     precision: Literal["fp32", "bf16"] = "fp32"
@@ -94,6 +96,7 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
     config = EmbedConfig(
         sampling=options.sampling,
         frames=options.frames,
+        flip=None if options.flip == "auto" else options.flip == "on",
         clips_per_batch=options.batch,
         precision=options.precision,
         on_unreadable=options.on_unreadable,

@@ -43,12 +43,14 @@ class Preprocessing:
         std: Channel standard deviations.
         frames: Frames of a clip at test time, T.
         sampling: Which frames, unless asked otherwise.
+        flip: Whether a clip's feature is the mean of its own and its mirror image's, unless asked otherwise.
     """
 
     mean: tuple[float, float, float] = IMAGENET_MEAN
     std: tuple[float, float, float] = IMAGENET_STD
     frames: int = 10
     sampling: TestSampling = "chunk-first"
+    flip: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

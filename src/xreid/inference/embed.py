@@ -46,6 +46,7 @@ class EmbedConfig:
         sampling: Which frames: "auto" is the checkpoint's; "dense" takes all, as consecutive clips whose
             features are averaged before they are brought to unit length.
         frames: Frames of a clip; 0 for the checkpoint's.
+        flip: Whether a clip's feature is the mean of its own and its mirror image's; none: the checkpoint's.
         clips_per_batch: Most clips at once; changes the vectors by rounding only.
         precision: Arithmetic of the encoder: "fp32" or "bf16" (autocast).
         on_unreadable: Unreadable frames are an "error", or "replace" takes the nearest readable one.
@@ -54,6 +55,7 @@ class EmbedConfig:
 
     sampling: SamplingChoice = "auto"
     frames: int = 0
+    flip: bool | None = None
     clips_per_batch: int = 32
     precision: Literal["fp32", "bf16"] = "fp32"
     on_unreadable: OnUnreadable = "error"
@@ -70,7 +72,19 @@ class EmbedConfig:
         """With the checkpoint's values where "auto" or 0 stands."""
         defaults = model.checkpoint.preprocessing
         sampling = defaults.sampling if self.sampling == "auto" else self.sampling
-        return replace(self, sampling=sampling, frames=self.frames or defaults.frames)
+        flip = defaults.flip if self.flip is None else self.flip
+        return replace(self, sampling=sampling, frames=self.frames or defaults.frames, flip=flip)
+
+    @classmethod
+    def of(cls, origin: EmbeddingOrigin) -> EmbedConfig:
+        """What vectors must be computed with to be comparable to those of that origin."""
+        made = origin.preprocessing
+        return cls(
+            sampling=made["sampling"],
+            frames=made["frames"],
+            flip=made.get("flip", False),
+            precision=made.get("precision", "fp32"),
+        )
 
 
 class Embedder:
@@ -122,6 +136,7 @@ class Embedder:
                 "frames": config.frames,
                 "sampling": config.sampling,
                 "precision": config.precision,
+                **({"flip": True} if config.flip else {}),
                 **({} if self.reader.transform is None else {"transform": repr(self.reader.transform)}),
             },
         )
@@ -171,7 +186,11 @@ class Embedder:
         device = self.model.device
         moved = batch.to(device, non_blocking=True)
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=self.config.precision == "bf16"):
-            return self.model.network.features(moved.clips, moved.cameras, modalities=moved.modalities).cpu()
+            features = self.model.network.features(moved.clips, moved.cameras, modalities=moved.modalities)
+            if self.config.flip:
+                mirrored = moved.clips.flip(-1)
+                features += self.model.network.features(mirrored, moved.cameras, modalities=moved.modalities)
+        return features.cpu()
 
 
 def embed_tracklets(

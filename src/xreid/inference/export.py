@@ -275,6 +275,7 @@ def describe(
         },
         "frames": preprocessing.frames,
         "sampling": preprocessing.sampling,
+        "flip": "inside of the model" if preprocessing.flip else "none",
         "cameras": list(network.cameras) if model.network.camera_embedding is not None else [],
         "layout": [list(part) for part in model.network.layout],
         "calibration": None

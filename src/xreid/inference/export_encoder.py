@@ -38,6 +38,7 @@ class TrackletEncoder(nn.Module):
         self.register_buffer("scale", torch.tensor(scale, dtype=torch.float32).view(3, 1, 1))
         self.register_buffer("bias", torch.tensor(bias, dtype=torch.float32).view(3, 1, 1))
         self.network = free_of_lengths(copy.deepcopy(model.network).cpu().eval())
+        self.flip = preprocessing.flip
         self.dtype = torch.float16 if half else torch.float32
         if half:
             self.network.half()
@@ -59,6 +60,9 @@ class TrackletEncoder(nn.Module):
         """
         clips = frames.permute(0, 1, 4, 2, 3).float() * self.scale + self.bias
         features = self.network.features(clips.to(self.dtype), cameras, modalities=modalities)
+        if self.flip:
+            mirrored = clips.flip(-1).to(self.dtype)
+            features = (features + self.network.features(mirrored, cameras, modalities=modalities)) / 2
         return F.normalize(features, dim=1), features
 
 

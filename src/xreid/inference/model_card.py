@@ -136,7 +136,7 @@ def _summary(checkpoint: Checkpoint, layout: Layout) -> str:
         "the same person across both. Made with xreid "
         f"{checkpoint.provenance.get('versions', {}).get('xreid', xreid.__version__)}.\n\n"
         f"- Input: frames of {height} x {width} pixels, {preprocessing.frames} of a clip, chosen by "
-        f'"{preprocessing.sampling}".\n'
+        f'"{preprocessing.sampling}"{", each with its mirror image" if preprocessing.flip else ""}.\n'
         f"- Output: {sum(size for _, size in layout)} numbers of unit length ({parts}); cosines rank.\n"
         f"- Network: method {network.method}, {network.depth} blocks of width {network.width}, patch "
         f"{network.patch}, encoder weights from "

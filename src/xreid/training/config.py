@@ -54,6 +54,7 @@ class BatchConfig:
         sampling: Which frames make a training clip.
         test_sampling: Which frames stand for a tracklet at test time, unless asked otherwise: "auto" is the
             rule of the benchmark's published evaluators, "dense" takes all.
+        test_flip: Embed every clip and its mirror image, and take the mean; costs twice the time.
         paired: Draw visible and infrared tracklets recorded at once, with the same frames (BUPTCampus).
     """
 
@@ -63,6 +64,7 @@ class BatchConfig:
     per_epoch: int | None = 300
     sampling: Literal["chunk-random", "sorted-random"] = "chunk-random"
     test_sampling: SamplingChoice = "auto"
+    test_flip: bool = False
     paired: bool = False
 
     def __post_init__(self) -> None:
@@ -156,6 +158,8 @@ class LoopConfig:
         memory: When the prototype memories are built: "once" before training (paper), at the start of every
             "epoch" (the authors' code), or once from sentences learnt in a stage of their own: "prompts".
         precision: "fp32", or "bf16": autocast of the encoder and the interaction; losses stay in float32.
+        average: Decay of a running mean of the weights, taken after every step; the mean is what is scored
+            and kept. 0: none, the last weights are.
         accumulate: Micro-batches of a step, each of identities / accumulate identities. Gradients are
             averaged; BNNecks and the triplet see one micro-batch; memories are updated once a step.
         compile: Compile the encoder with torch.compile.
@@ -168,6 +172,7 @@ class LoopConfig:
     seed: int = 0
     memory: Literal["once", "epoch", "prompts"] = "once"
     precision: Literal["fp32", "bf16"] = "fp32"
+    average: float = 0.0
     accumulate: int = 1
     compile: bool = False
     checkpoint_every: int = 0
@@ -176,6 +181,8 @@ class LoopConfig:
 
     def __post_init__(self) -> None:
         _at_least(self, epochs=1, accumulate=1, checkpoint_every=0, log_every=1)
+        if not 0 <= self.average < 1:
+            raise ConfigError("average is out of range", expected="0 <= decay < 1", got=str(self.average))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -268,7 +268,7 @@ class _Run:
     def _write_model(self, path: Path, *, selection: dict[str, Any]) -> None:
         description = self.pieces.description
         provenance = {**description.provenance, "selection": selection}
-        save_checkpoint(path, self.pieces.trainee.network, replace(description, provenance=provenance))
+        save_checkpoint(path, self.pieces.trainee.kept, replace(description, provenance=provenance))
 
     def _note_versions(self) -> None:
         before, now = self.folder.record["versions"], versions()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
 from xreid.core.errors import ConfigError
 from xreid.data.augment import ClipAugment
 from xreid.data.clips import ClipReader
 from xreid.inference.checkpoint import Checkpoint, Preprocessing, TestSampling
 from xreid.inference.processes import Processes
 from xreid.methods.registry import build_network, build_objective
+from xreid.models.network import TrackletNetwork
 from xreid.training.config import TrainConfig
 from xreid.training.material import Material
 from xreid.training.optimiser import build_optimiser
@@ -72,11 +75,18 @@ def build_pieces(
     objective = build_objective(config.objective, network=shape).to(processes.device)
     network = build_network(shape, seed=config.train.seed).to(processes.device)
     trainee = Trainee(
-        network=network, objective=objective, optimiser=build_optimiser(network, config.optimiser)
+        network=network,
+        objective=objective,
+        optimiser=build_optimiser(network, config.optimiser),
+        average=_average(network, decay=config.train.average),
     )
     description = Checkpoint(
         network=shape,
-        preprocessing=Preprocessing(frames=config.batch.frames, sampling=_test_sampling(config, material)),
+        preprocessing=Preprocessing(
+            frames=config.batch.frames,
+            sampling=_test_sampling(config, material),
+            flip=config.batch.test_flip,
+        ),
         identities=material.identities,
         source=material.table.source,
         licence=material.table.licence,
@@ -94,7 +104,7 @@ def build_pieces(
     if material.held_out is not None:
         score = HeldOutScore(
             material.held_out,
-            network=network,
+            network=trainee.kept,
             checkpoint=description,
             precision=config.train.precision,
             on_unreadable=config.archive.on_unreadable,
@@ -112,6 +122,13 @@ def build_pieces(
         stepper=Stepper(trainee, config, processes=processes, table=material.table),
         score=score,
     )
+
+
+def _average(network: TrackletNetwork, *, decay: float) -> AveragedModel | None:
+    """A running mean of weights and of the BNNecks' statistics; begins with what it sees first."""
+    if not decay:
+        return None
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
 def _test_sampling(config: TrainConfig, material: Material) -> TestSampling:

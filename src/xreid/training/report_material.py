@@ -77,14 +77,8 @@ def _loaded(run: FinishedRun, folder: Path, *, data: Path | None) -> RunPart:
             f"the frames of {folder} were in {embeddings.table.root}, which is gone",
             todo="Name the archive's root by --data.",
         )
-    config = EmbedConfig(
-        sampling=origin.preprocessing["sampling"],
-        frames=origin.preprocessing["frames"],
-        precision=origin.preprocessing.get("precision", "fp32"),
-    )
-    return RunPart(
-        run=run, embeddings=embeddings, embedder=Embedder(run.model, embeddings.table, config=config)
-    )
+    embedder = Embedder(run.model, embeddings.table, config=EmbedConfig.of(origin))
+    return RunPart(run=run, embeddings=embeddings, embedder=embedder)
 
 
 def make_parts(

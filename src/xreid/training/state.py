@@ -9,10 +9,11 @@ import json
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.optim.swa_utils import AveragedModel
 
 from xreid.core.errors import CheckpointError
 from xreid.core.files import atomic_folder, read_json
@@ -34,11 +35,18 @@ class Trainee:
         network: The network.
         objective: Holds the prototype memories.
         optimiser: Holds Adam's moments.
+        average: The running mean of the network's weights, which is what is kept; None: the network is.
     """
 
     network: TrackletNetwork
     objective: Objective
     optimiser: torch.optim.Optimizer
+    average: AveragedModel | None = None
+
+    @property
+    def kept(self) -> TrackletNetwork:
+        """The network that is scored and kept."""
+        return self.network if self.average is None else cast(TrackletNetwork, self.average.module)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,6 +107,8 @@ def restore_state(folder: Path, trainee: Trainee) -> Numbers | None:
     what = str(states[-1])
     load_into(trainee.network, parts["network"], what=what)
     load_into(trainee.objective, parts["objective"], what=what)
+    if trainee.average is not None:
+        load_into(trainee.average, parts["average"], what=what)
     try:
         restore_optimiser(trainee.optimiser, trainee.network, parts["optimiser"])
         return Numbers(**numbers)
@@ -107,8 +117,10 @@ def restore_state(folder: Path, trainee: Trainee) -> Numbers | None:
 
 
 def _parts(trainee: Trainee) -> dict[str, dict[str, Tensor]]:
+    averaged = {} if trainee.average is None else {"average": trainee.average.state_dict()}
     return {
         "network": trainee.network.state_dict(),
         "objective": trainee.objective.state_dict(),
         "optimiser": optimiser_tensors(trainee.optimiser, trainee.network),
+        **averaged,
     }

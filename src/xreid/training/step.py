@@ -129,6 +129,8 @@ class Stepper:
             torch.nn.utils.clip_grads_with_norm_(self.parameters, self.config.optimiser.clip_norm, norm)
         set_lr(self.trainee.optimiser, lr)
         self.trainee.optimiser.step()
+        if self.trainee.average is not None:
+            self.trainee.average.update_parameters(self.trainee.network)
         return norm
 
     def _report(self, parts: list[LossTerms], norm: Tensor) -> dict[str, float]:
