@@ -8,7 +8,7 @@ import pytest
 
 from xreid.cli.main import main
 
-STEPS = ["simulate", "train", "embed", "evaluate", "match without learning", "index and search"]
+STEPS = ["simulate", "train", "embed", "evaluate", "match without learning", "gallery and search"]
 
 
 def test_the_demo_runs_from_nothing_to_a_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

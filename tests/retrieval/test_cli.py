@@ -1,4 +1,4 @@
-"""The verbs ingest, index and search from the command line: output, exit codes, messages."""
+"""The verbs ingest, gallery and search from the command line: output, exit codes, messages."""
 
 import json
 from dataclasses import replace
@@ -33,7 +33,7 @@ def test_video_to_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "3 tracklets (3 visible), 180 pictures" in capsys.readouterr().out
     table = open_archive(tmp_path / "in")
     replace(make_set(3), table=table).save(tmp_path / "emb")  # where `xreid embed` would stand
-    assert _run("index", tmp_path / "g", tmp_path / "emb") == 0
+    assert _run("gallery", "add", tmp_path / "g", tmp_path / "emb") == 0
     assert _run("search", tmp_path / "g", "--tracklet", "gate-0002", "--out", tmp_path / "page") == 0
     out = capsys.readouterr().out
     assert "gate-0001" in out
@@ -42,27 +42,27 @@ def test_video_to_page(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert html.count("data:image/jpeg") == 6 + 2 * 5
 
 
-def test_index_appends_lists_removes_and_erases(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_gallery_appends_lists_removes_and_erases(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gallery = folders / "g"
-    assert _run("index", gallery, folders / "day", folders / "night") == 0
+    assert _run("gallery", "add", gallery, folders / "day", folders / "night") == 0
     assert "20 tracklets in 2 sets" in capsys.readouterr().out
-    assert _run("index", gallery, folders / "day") == 0
+    assert _run("gallery", "add", gallery, folders / "day") == 0
     assert "already: nothing appended" in capsys.readouterr().out
-    assert _run("index", gallery, "--show") == 0
+    assert _run("gallery", "show", gallery) == 0
     assert "night" in capsys.readouterr().out
-    assert _run("index", gallery, "--erase", "a1", "a2") == 0
+    assert _run("gallery", "erase", gallery, "a1", "a2") == 0
     assert "erased 2 tracklets; 18 are left" in capsys.readouterr().out
-    assert _run("index", gallery, "--remove", "night") == 0
+    assert _run("gallery", "remove", gallery, "night") == 0
     assert "removed" in capsys.readouterr().out
-    assert _run("index", gallery, "--erase-identities", "0004") == 0
+    assert _run("gallery", "erase", gallery, "--person", "0004") == 0
     assert "erased 1 tracklet; 9 are left" in capsys.readouterr().out
-    assert _run("index", folders / "one", folders / "day") == 0
+    assert _run("gallery", "add", folders / "one", folders / "day") == 0
     assert "12 tracklets in 1 set\n" in capsys.readouterr().out
 
 
 def test_search_as_table_and_as_json(folders: Path, capsys: pytest.CaptureFixture[str]) -> None:
     gallery = folders / "g"
-    _run("index", gallery, folders / "day")
+    _run("gallery", "add", gallery, folders / "day")
     capsys.readouterr()
     words = (
         "--tracklet",
@@ -92,17 +92,22 @@ def test_search_as_table_and_as_json(folders: Path, capsys: pytest.CaptureFixtur
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("index {g} {t}/foreign", "differ in their checkpoint"),
-        ("index {t}/new {t}/day {t}/foreign", "differ in their checkpoint"),
-        ("index {t}/day/vectors.npy/new {t}/day", "cannot write"),
-        ("index {g} {t}/nothing", "cannot read embedding set"),
-        ("index {g}", "say one thing to do"),
-        ("index {g} {t}/day --show", "say one thing to do"),
-        ("index {t}/new --show", "is no gallery"),
-        ("index {g} --remove dusk", "no set is called 'dusk'"),
-        ("index {g} --erase zz", "Nothing was erased"),
+        ("gallery add {g} {t}/foreign", "differ in their checkpoint"),
+        ("gallery add {t}/new {t}/day {t}/foreign", "differ in their checkpoint"),
+        ("gallery add {t}/day/vectors.npy/new {t}/day", "cannot write"),
+        ("gallery add {g} {t}/nothing", "cannot read embedding set"),
+        ("gallery", "say what to do"),
+        ("gallery {g} show", "is nothing to do to a gallery"),
+        ("gallery add {g}", "no embeddings were named"),
+        ("gallery add", "gallery"),
+        ("gallery remove {g}", "no set was named"),
+        ("gallery erase {g}", "nobody to erase"),
+        ("gallery add {t}/new {t}/day --label bell\x07", "no label"),
+        ("gallery show {t}/new", "is no gallery"),
+        ("gallery remove {g} dusk", "no set is called 'dusk'"),
+        ("gallery erase {g} zz", "Nothing was erased"),
         ("search {t}/new --tracklet a1", "is no gallery"),
-        ("search {g}", "no query was named.*a0, a1"),
+        ("search {g}", "no query was named.*a1, a2"),
         ("search {g} --tracklet zz", "no tracklet 'zz'"),
         ("search {g} --query {t}/foreign --tracklet t1", "differ in their checkpoint"),
         ("search {g} --tracklet a1 --camera Z", "no camera Z"),
@@ -124,7 +129,7 @@ def test_bad_input_is_one_message_and_code_2(
     words: str, message: str, folders: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     gallery = folders / "g"
-    assert _run("index", gallery, folders / "day") == 0
+    assert _run("gallery", "add", gallery, folders / "day") == 0
     before = (gallery / "gallery.json").read_bytes()
     capfd.readouterr()
     assert _run(*words.format(g=gallery, t=folders).split()) == 2
@@ -140,10 +145,10 @@ def test_bad_input_is_one_message_and_code_2(
     assert not (folders / "new").exists()
 
 
-@pytest.mark.parametrize("verb", ["ingest", "index", "search"])
+@pytest.mark.parametrize("verb", ["ingest", "gallery add", "gallery erase", "gallery show", "search"])
 def test_help(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stop:
-        main([verb, "--help"])
+        main([*verb.split(), "--help"])
     assert stop.value.code == 0
     out = capsys.readouterr().out
     assert "--config" in out
@@ -155,7 +160,7 @@ def test_a_damaged_set_is_refused_before_anything_is_appended(
 ) -> None:
     vectors = folders / "night" / "vectors.npy"
     vectors.write_bytes(vectors.read_bytes()[:-4] + b"\0\0\0\0")
-    assert _run("index", folders / "g", folders / "day", folders / "night") == 2
+    assert _run("gallery", "add", folders / "g", folders / "day", folders / "night") == 2
     assert "damaged" in capsys.readouterr().err
     assert not (folders / "g").exists()
     assert len(EmbeddingSet.load(folders / "day")) == 12

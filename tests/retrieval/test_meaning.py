@@ -48,7 +48,9 @@ CALIBRATION = Calibration(
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:
-    return Gallery.create(tmp_path / "g").append(make_set(40, seed=0, prefix="a"), name="first")[0]
+    gallery = Gallery.create(tmp_path / "g")
+    gallery.append(make_set(40, seed=0, prefix="a"), name="first")
+    return gallery
 
 
 @pytest.mark.parametrize("name", ["a7", "a8"])
@@ -56,21 +58,21 @@ def test_the_calibrated_order_equals_the_sort_by_ratio(gallery: Gallery, name: s
     meaning = Meaning(calibration=CALIBRATION, order="calibrated")
     queries = queries_from_gallery(gallery, [name])
     (result,) = search(gallery, queries, top=15, meaning=meaning)
-    vectors, own = gallery.vectors(range(40)), queries[0]
+    own = queries[0]
     ratios = []
-    for entry in gallery.entries:
+    for entry in gallery.walk():
         number = sum(t.modality is Modality.INFRARED for t in (own.tracklet, entry.tracklet))
         line = CALIBRATION.kinds[("vis-vis", "vis-ir", "ir-ir")[number]]
-        score = float(vectors[entry.row] @ own.vector)
-        ratios.append((-(line.slope * score + line.offset), entry.row))
-    expected = [row for _, row in sorted(ratios) if row != own.row][:15]
-    assert [hit.entry.row for hit in result.hits] == expected
+        score = float(gallery.vectors([entry.id])[0] @ own.vector)
+        ratios.append((-(line.slope * score + line.offset), entry.id))
+    expected = [entry_id for _, entry_id in sorted(ratios) if entry_id != own.id][:15]
+    assert [hit.entry.id for hit in result.hits] == expected
     assert result.best == pytest.approx(max(hit.score for hit in result.hits))
     plain = search(gallery, queries, top=15, meaning=Meaning(calibration=CALIBRATION))[0]
-    assert [hit.entry.row for hit in plain.hits] == [
-        hit.entry.row for hit in search(gallery, queries, top=15)[0].hits
+    assert [hit.entry.id for hit in plain.hits] == [
+        hit.entry.id for hit in search(gallery, queries, top=15)[0].hits
     ]
-    assert [hit.entry.row for hit in plain.hits] != expected
+    assert [hit.entry.id for hit in plain.hits] != expected
 
 
 def test_probability_prior_and_verdict(gallery: Gallery) -> None:
@@ -126,9 +128,10 @@ def test_a_calibration_of_another_model_is_refused(gallery: Gallery) -> None:
 def test_the_gallery_takes_the_calibration_of_its_last_set(gallery: Gallery) -> None:
     assert gallery.calibration is None
     carrying = replace(make_set(5, seed=3, prefix="c"), calibration=CALIBRATION.to_json())
-    gallery, _ = gallery.append(carrying, name="second")
+    gallery.append(carrying, name="second")
     assert gallery.calibration == CALIBRATION
-    assert gallery.erase(names=["c1"])[0].calibration == CALIBRATION
+    gallery.erase(names=["c1"])
+    assert gallery.calibration == CALIBRATION
 
 
 def test_the_page_shows_it(gallery: Gallery, tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import pytest
 from PIL import Image
 
 from tests.retrieval.sets import make_set, other_model
+from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Modality, Tracklet
-from xreid.retrieval.columns import Columns, Filter
+from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.page import PageInfo, conditions, show_span, show_time, write_results_page
 from xreid.retrieval.search import SearchResult, queries_from_gallery, queries_from_set, search
@@ -18,8 +19,15 @@ from xreid.retrieval.search import SearchResult, queries_from_gallery, queries_f
 
 @pytest.fixture
 def gallery(tmp_path: Path) -> Gallery:
-    gallery, _ = Gallery.create(tmp_path / "g").append(make_set(40, seed=0, prefix="a"), name="first")
-    gallery, _ = gallery.append(make_set(30, seed=1, prefix="b"), name="second")
+    return _made(
+        tmp_path / "g", first=make_set(40, seed=0, prefix="a"), second=make_set(30, seed=1, prefix="b")
+    )
+
+
+def _made(folder: Path, **sets: EmbeddingSet) -> Gallery:
+    gallery = Gallery.create(folder)
+    for name, embeddings in sets.items():
+        gallery.append(embeddings, name=name)
     return gallery
 
 
@@ -28,13 +36,14 @@ def _names(result: SearchResult) -> list[str]:
 
 
 def test_best_first_and_never_itself(gallery: Gallery) -> None:
-    vectors = gallery.vectors(range(70))
+    ids = [entry.id for entry in gallery.walk()]
+    vectors = gallery.vectors(ids)
     for name in ("a7", "b12"):
-        row = gallery.find(name).row
+        own = ids.index(gallery.find(name).id)
         (result,) = search(gallery, queries_from_gallery(gallery, [name]), top=70)
-        scores = vectors @ vectors[row]
-        order = [r for r in np.argsort(-scores, kind="stable") if r != row]
-        assert [hit.entry.row for hit in result.hits] == order
+        scores = vectors @ vectors[own]
+        order = [row for row in np.argsort(-scores, kind="stable") if row != own]
+        assert [hit.entry.id for hit in result.hits] == [ids[row] for row in order]
         assert [hit.score for hit in result.hits] == pytest.approx(scores[order], abs=1e-6)
         assert [hit.rank for hit in result.hits] == list(range(1, 70))
         assert result.searched == 69
@@ -48,7 +57,7 @@ def test_a_query_from_a_set_that_is_in_the_gallery_does_not_find_itself(gallery:
     stranger = make_set(3, seed=99)
     (result,) = search(gallery, queries_from_set(gallery, stranger, ["t1"]))
     assert result.searched == 70
-    gallery, _ = gallery.erase(names=["a3"])
+    gallery.erase(names=["a3"])
     (result,) = search(gallery, queries_from_set(gallery, embeddings, ["a7"]), top=70)
     assert result.searched == 68
     assert "a7" not in _names(result)
@@ -73,7 +82,7 @@ def test_a_query_from_a_set_that_is_in_the_gallery_does_not_find_itself(gallery:
 def test_filters(rules: Filter, keep: Callable[[Tracklet], bool], gallery: Gallery) -> None:
     assert gallery.find("a5").tracklet.camera == "B"
     (result,) = search(gallery, queries_from_gallery(gallery, ["a5"]), rules=rules, top=100)
-    expected = {e.tracklet.name for e in gallery.entries if keep(e.tracklet) and e.tracklet.name != "a5"}
+    expected = {e.tracklet.name for e in gallery.walk() if keep(e.tracklet) and e.tracklet.name != "a5"}
     assert set(_names(result)) == expected
     assert result.searched == len(expected)
 
@@ -115,30 +124,6 @@ def test_searches_that_cannot_be(gallery: Gallery, tmp_path: Path) -> None:
         search(Gallery.create(tmp_path / "empty"), queries)
 
 
-def test_another_engine_is_one_class(gallery: Gallery) -> None:
-    class Backwards:
-        def __init__(self, arrays):
-            self.count = sum(map(len, arrays))
-
-        def top(self, queries, *, k, allowed):
-            from xreid.retrieval.engine import Nearest
-
-            rows = [np.flatnonzero(line)[::-1][:k] for line in allowed(0, self.count)]
-            return [Nearest(rows=r, scores=np.zeros(len(r), np.float32)) for r in rows]
-
-    swapped = Gallery.open(gallery.folder, engine=Backwards)
-    (result,) = search(swapped, queries_from_gallery(swapped, ["b29"]), top=2)
-    assert _names(result) == ["b28", "b27"]
-
-
-def test_columns_of_tracklets_without_anything() -> None:
-    row = Tracklet(name="x", frames=("1.jpg",), modality=Modality.VISIBLE)
-    columns = Columns.of([row])
-    assert columns.mask(Filter()).tolist() == [True]
-    assert columns.mask(Filter(from_s=0)).tolist() == [False]
-    assert columns.of_camera(None).tolist() == [False]
-
-
 def _with_frames(folder: Path, count: int) -> Path:
     for i in range(count):
         for name in ("1.jpg", "2.jpg"):
@@ -150,9 +135,7 @@ def _with_frames(folder: Path, count: int) -> Path:
 
 def test_the_page(tmp_path: Path) -> None:
     frames = _with_frames(tmp_path / "frames", 12)
-    gallery, _ = Gallery.create(tmp_path / "g").append(
-        make_set(12, prefix="a", root=frames), name="<b>first</b>"
-    )
+    gallery = _made(tmp_path / "g", **{"<b>first</b>": make_set(12, prefix="a", root=frames)})
     results = search(gallery, queries_from_gallery(gallery, ["a5", "a6"]), top=3, min_score=-1)
     info = PageInfo(rules=Filter(modality=Modality.VISIBLE), top=3, min_score=-1)
     assert write_results_page(results, tmp_path / "page", gallery=gallery, info=info) == 0
@@ -174,7 +157,7 @@ def test_the_page(tmp_path: Path) -> None:
 
 def test_the_page_marks_right_and_wrong_only_by_labels_of_one_archive(tmp_path: Path) -> None:
     here = _with_frames(tmp_path / "here", 12)
-    gallery, _ = Gallery.create(tmp_path / "g").append(make_set(12, prefix="a", root=here), name="x")
+    gallery = _made(tmp_path / "g", x=make_set(12, prefix="a", root=here))
     info = PageInfo(rules=Filter(), top=11, min_score=None)
 
     def marks(results: list[SearchResult]) -> tuple[int, int]:
@@ -193,7 +176,7 @@ def test_the_page_marks_right_and_wrong_only_by_labels_of_one_archive(tmp_path: 
 
 def test_names_are_escaped_and_no_answer_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "<script>alert(1)</script>"
-    gallery, _ = Gallery.create(folder).append(make_set(4, prefix="<i>"), name="x")
+    gallery = _made(folder, x=make_set(4, prefix="<i>"))
     results = search(gallery, queries_from_gallery(gallery, ["<i>1"]), min_score=2.0)
     write_results_page(
         results, tmp_path / "page", gallery=gallery, info=PageInfo(rules=Filter(), top=5, min_score=2.0)

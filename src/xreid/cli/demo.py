@@ -1,4 +1,4 @@
-"""`xreid demo`: simulate, train, evaluate both directions, index, search, and a page that links it all."""
+"""`xreid demo`: simulate, train, evaluate both directions, gallery, search, and a page that links it all."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def run_demo(options: DemoOptions) -> Path:
         results, journal.result = _evaluate(out, embeddings)
     with journal.step("match without learning"):
         matchers, journal.result = _match_without_learning(embeddings.table)
-    with journal.step("index and search"):
+    with journal.step("gallery and search"):
         journal.result = _search(out, embeddings, results[0])
     query = _typical_query(results[0])
     made = f"preset {options.preset} at scale tiny, seed {options.seed}"
@@ -176,12 +176,12 @@ def _match_without_learning(table: TrackletTable) -> tuple[dict[str, float], str
 
 
 def _search(out: Path, embeddings: EmbeddingSet, result: EvaluationResult) -> str:
-    """Index the test tracklets, and ask who a typical infrared query is."""
+    """Put the test tracklets into a gallery, and ask who a typical infrared query is."""
     query = _typical_query(result)
-    _verb("index", out / "gallery", out / "embeddings")
+    _verb("gallery", "add", out / "gallery", out / "embeddings")
     words = ["--query", out / "embeddings", "--tracklet", query, "--modality", "vis", "--top", 12]
     _verb("search", out / "gallery", *words, "--out", out / "search")
-    return f"{len(embeddings)} tracklets indexed; infrared query {query}"
+    return f"{len(embeddings)} tracklets in the gallery; infrared query {query}"
 
 
 def _typical_query(result: EvaluationResult) -> str:

@@ -21,11 +21,11 @@ VERBS = {
     "report": "one page about finished runs: curves, scores, rank lists, attention, maps, differences",
     "robustness": "Rank-1 against frames, resolution, blur, occlusion and more; a page with curves",
     "ingest": "video -> tracklets",
-    "index": "append embeddings to a gallery",
+    "gallery": "what is in a gallery: add, show, erase and more",
     "search": "find a person in a gallery, across modalities",
     "export": "checkpoint -> ONNX, compared with its original",
     "convert": "OpenAI's ViT-B-16.pt archive -> safetensors",
-    "demo": "simulate, train, evaluate, index, search, and a page with pictures",
+    "demo": "simulate, train, evaluate, gallery, search, and a page with pictures",
 }
 
 

@@ -25,7 +25,7 @@ class SearchOptions:
     """Search a gallery with tracklets of either modality, by cosine, calibrated where it can be.
 
     Attributes:
-        gallery: Folder made by `xreid index`.
+        gallery: Folder made by `xreid gallery`, or the address of a Milvus server.
         tracklet: Names of the query tracklets; SET:NAME where several sets of the gallery hold a name.
         query: Embedding set the queries are in; default the gallery itself.
         modality: Find only visible or infrared tracklets.
@@ -46,7 +46,7 @@ class SearchOptions:
         json: Print JSON instead of a table.
     """
 
-    gallery: Path
+    gallery: str
     tracklet: list[str] = field(default_factory=list)
     query: Path | None = None
     modality: Literal["vis", "ir", "any"] = "any"
@@ -148,7 +148,8 @@ def _queries(gallery: Gallery, options: SearchOptions) -> list[Query]:
 
     embeddings = EmbeddingSet.load(options.query) if options.query else None
     if not options.tracklet:
-        rows = [entry.tracklet for entry in gallery.entries] if embeddings is None else embeddings.table.rows
+        page = gallery.page(limit=9) if embeddings is None else ()
+        rows = [entry.tracklet for entry in page] if embeddings is None else embeddings.table.rows
         names = ", ".join(row.name for row in rows[:8]) + (", ..." if len(rows) > 8 else "")
         raise ConfigError("no query was named", expected=f"--tracklet NAME, of {names or 'an empty gallery'}")
     if embeddings is None:

@@ -1,18 +1,15 @@
-"""Nearest vectors, exactly: blocked matrix products over memory-mapped arrays.
-
-Another engine (Milvus, faiss, ...) is one class with the method of `Engine`; see `Gallery.open(engine=...)`.
-"""
+"""Nearest vectors, exactly: blocked matrix products over memory-mapped arrays."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 Vectors = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.int64]
 Allowed = Callable[[int, int], npt.NDArray[np.bool_]]
 
 
@@ -25,22 +22,8 @@ class Nearest:
         scores: float32 [n], cosine in -1..1.
     """
 
-    rows: npt.NDArray[np.int64]
+    rows: Rows
     scores: Vectors
-
-
-class Engine(Protocol):
-    """Finds the nearest of N vectors."""
-
-    def top(self, queries: Vectors, *, k: int, allowed: Allowed) -> list[Nearest]:
-        """The k allowed rows of greatest cosine for each query; equal ones in order of rows.
-
-        Args:
-            queries: float32 [Q, D] of unit length.
-            k: How many.
-            allowed: (start, stop) -> bool [Q, stop - start]: which of those rows each query may find.
-        """
-        ...
 
 
 class ExactEngine:
@@ -48,14 +31,22 @@ class ExactEngine:
 
     Args:
         arrays: float32 [n_i, D] each, rows of unit length; may be memory-mapped.
+        rank: int64 [N], the order of rows whose scores are equal; default that of the rows.
         block: Rows at once.
     """
 
-    def __init__(self, arrays: Sequence[Vectors], *, block: int = 8192) -> None:
+    def __init__(self, arrays: Sequence[Vectors], *, rank: Rows | None = None, block: int = 8192) -> None:
         self.arrays, self.block = arrays, block
+        self.rank = np.arange(sum(map(len, arrays)), dtype=np.int64) if rank is None else rank
 
     def top(self, queries: Vectors, *, k: int, allowed: Allowed) -> list[Nearest]:
-        """See `Engine`."""
+        """The k allowed rows of greatest cosine for each query; equal ones in order of `rank`.
+
+        Args:
+            queries: float32 [Q, D] of unit length.
+            k: How many.
+            allowed: (start, stop) -> bool [Q, stop - start]: which of those rows each query may find.
+        """
         best = [_empty() for _ in queries]
         offset = 0
         for array in self.arrays:
@@ -71,23 +62,24 @@ class ExactEngine:
                 vectors = array[rows] if few else np.asarray(array[start:stop])
                 may = may[:, some] if few else may
                 scores = np.where(may, queries @ vectors.T, -np.inf)
-                best = [_merge(old, rows + offset, line, k=k) for old, line in zip(best, scores, strict=True)]
+                best = [
+                    self._merge(old, rows + offset, line, k=k) for old, line in zip(best, scores, strict=True)
+                ]
             offset += len(array)
         return best
+
+    def _merge(self, old: Nearest, rows: Rows, scores: Vectors, *, k: int) -> Nearest:
+        if len(scores) > k:
+            # Everything that ties with the k-th best stays: ties are broken by rank and not by chance.
+            floor = np.partition(scores, len(scores) - k)[len(scores) - k]
+            chosen = np.flatnonzero((scores >= floor) & (scores > -np.inf))
+        else:
+            chosen = np.flatnonzero(scores > -np.inf)
+        all_rows = np.concatenate([old.rows, rows[chosen]])
+        all_scores = np.concatenate([old.scores, scores[chosen]]).astype(np.float32)
+        order = np.lexsort((self.rank[all_rows], -all_scores))[:k]
+        return Nearest(rows=all_rows[order], scores=all_scores[order])
 
 
 def _empty() -> Nearest:
     return Nearest(rows=np.empty(0, dtype=np.int64), scores=np.empty(0, dtype=np.float32))
-
-
-def _merge(old: Nearest, rows: npt.NDArray[np.int64], scores: Vectors, *, k: int) -> Nearest:
-    if len(scores) > k:
-        # Everything that ties with the k-th best stays, so that ties are broken by row and not by chance.
-        floor = np.partition(scores, len(scores) - k)[len(scores) - k]
-        chosen = np.flatnonzero((scores >= floor) & (scores > -np.inf))
-    else:
-        chosen = np.flatnonzero(scores > -np.inf)
-    all_rows = np.concatenate([old.rows, rows[chosen]])
-    all_scores = np.concatenate([old.scores, scores[chosen]]).astype(np.float32)
-    order = np.lexsort((all_rows, -all_scores))[:k]
-    return Nearest(rows=all_rows[order], scores=all_scores[order])

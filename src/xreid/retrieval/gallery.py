@@ -1,383 +1,430 @@
-"""The smallest useful gallery: a folder of appended embedding sets, of one model, with one manifest.
+"""A gallery: tracklets of one model with their columns, searched exactly, changed while it is searched.
 
-    gallery.json            which sets there are; replaced atomically, the only point of commitment
-    sets/KEY-REVISION/      vectors.npy, tracklets.parquet, embedding.json (core `EmbeddingSet`)
-    .lock                   held while the gallery is changed
+    gallery = Gallery.open("gallery")                        # a folder
+    gallery = Gallery.open("http://127.0.0.1:19530/site")    # a Milvus server or cluster
 
-A set's key is the hash of its content, so that appending it twice is noticed. A process killed at any moment
-leaves a folder that the manifest does not name; the next change clears it away.
+One object may be used by many threads, and sees what other threads and processes have changed at its next
+call. Rows are known by their id, which stays the same for as long as the tracklet is in the gallery.
 """
 
 from __future__ import annotations
 
-import fcntl
-import shutil
-from collections.abc import Callable, Collection, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
-from functools import cached_property
+import time
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, read_table, require_same_origin
-from xreid.core.errors import DataError, ProtocolError, XReidError
-from xreid.core.files import read_json, sha256_of_value, write_json
-from xreid.core.tracklets import Tracklet
-from xreid.evaluation.calibration import Calibration, calibration_from_json
-from xreid.retrieval.columns import Columns
-from xreid.retrieval.engine import Engine, ExactEngine, Vectors
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, require_same_origin
+from xreid.core.errors import ConfigError, DataError, ProtocolError
+from xreid.evaluation.calibration import Calibration
+from xreid.retrieval.columns import UNIX_FROM_S, Filter, Labels
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery_folder import FolderStore
+from xreid.retrieval.gallery_receipts import Receipt, Request, now, receipt_of
+from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, content_key, valid_labels
+from xreid.retrieval.gallery_store import Store
 
-FORMAT_VERSION = 1
-EngineBuilder = Callable[[Sequence[Vectors]], Engine]
+__all__ = ["Entry", "Filter", "Found", "Gallery", "Receipt", "StoredSet", "content_key"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class StoredSet:
-    """An embedding set of a gallery.
-
-    Attributes:
-        key: First 16 hexadecimal digits of the SHA-256 of what was appended; kept when people are erased.
-        name: Name of the folder it was appended from.
-        revision: How often people were erased from it.
-        rows: Tracklets in it.
-        erased: Tracklets erased from it.
-        appended: When, ISO 8601 UTC.
-    """
-
-    key: str
-    name: str
-    revision: int
-    rows: int
-    erased: int
-    appended: str
-
-    def has_key(self, text: str) -> bool:
-        """Whether `text` is the key, or its first four digits or more."""
-        return len(text) >= 4 and self.key.startswith(text)
-
-    @property
-    def folder(self) -> str:
-        """Where it lies, relative to the gallery."""
-        return f"sets/{self.key}-{self.revision}"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Entry:
-    """One tracklet of a gallery.
-
-    Attributes:
-        row: Its row, counted over all sets.
-        stored: The set it is in.
-        tracklet: The tracklet.
-        root: Folder that its frames are relative to.
-    """
-
-    row: int
-    stored: StoredSet
-    tracklet: Tracklet
-    root: Path
+_PAGE = 1000
 
 
 class Gallery:
-    """A gallery as it was when opened; changing it returns it anew.
+    """A gallery, wherever its rows are kept.
 
     Args:
-        folder: Its folder.
-        sets: Its sets in order of appending.
-        engine: What finds nearest vectors.
+        store: Keeps the rows; `open` and `create` choose it by the address.
     """
 
-    def __init__(
-        self, folder: Path, *, sets: tuple[StoredSet, ...], engine: EngineBuilder = ExactEngine
-    ) -> None:
-        self.folder, self.sets, self._engine = folder, sets, engine
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     @classmethod
-    def open(cls, folder: Path, *, engine: EngineBuilder = ExactEngine) -> Gallery:
-        """Open a gallery.
+    def open(cls, address: str | Path) -> Gallery:
+        """Open a gallery: a folder, or the address of a Milvus server.
 
         Raises:
-            DataError: There is none, or it is damaged or of a newer format.
+            DataError: There is none, it is damaged or of a newer format, or the server does not answer.
         """
-        if not (folder / "gallery.json").is_file():
-            raise DataError(f"{folder} is no gallery", todo="Make one with `xreid index GALLERY EMBEDDINGS`.")
-        manifest = read_json(folder / "gallery.json", what="gallery")
-        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT_VERSION:
-            raise DataError(
-                f"{folder} has another format",
-                expected=f"gallery format {FORMAT_VERSION}",
-                got=str(manifest.get("format") if isinstance(manifest, dict) else manifest)[:40],
-                todo="Use the xreid version that wrote it.",
-            )
-        try:
-            sets = tuple(StoredSet(**entry) for entry in manifest["sets"])
-        except (KeyError, TypeError) as error:
-            raise DataError(
-                f"{folder / 'gallery.json'} is damaged",
-                got=str(error),
-                todo="Make the gallery again from its embedding sets.",
-            ) from error
-        return cls(folder, sets=sets, engine=engine)
+        return cls(FolderStore(_folder(address)))
 
     @classmethod
-    def create(cls, folder: Path, *, engine: EngineBuilder = ExactEngine) -> Gallery:
+    def create(cls, address: str | Path) -> Gallery:
         """Open a gallery, or make an empty one.
 
         Raises:
-            DataError: The folder holds something else.
+            DataError: The folder holds something else, or the server does not answer.
         """
-        if not (folder / "gallery.json").is_file():
-            strangers = [p.name for p in folder.iterdir() if p.name != ".lock"] if folder.is_dir() else []
-            if strangers or folder.is_file():
-                raise DataError(f"{folder} exists and is no gallery", todo="Choose another folder.")
-            _found(folder)
-        return cls.open(folder, engine=engine)
+        return cls(FolderStore.create(_folder(address)))
 
     def __len__(self) -> int:
         return sum(stored.rows for stored in self.sets)
 
-    @cached_property
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return self._store.address
+
+    @property
+    def name(self) -> str:
+        """What to call it."""
+        return self.address.rstrip("/").rpartition("/")[2]
+
+    @property
+    def sets(self) -> tuple[StoredSet, ...]:
+        """Its sets in order of appending."""
+        return self._store.sets()
+
+    @property
     def origin(self) -> EmbeddingOrigin | None:
         """What made the vectors, None while the gallery is empty."""
-        return read_origin(self.folder / self.sets[0].folder) if self.sets else None
+        return self._store.origin()
 
-    @cached_property
+    @property
     def calibration(self) -> Calibration | None:
         """What the scores mean, from the last appended set that says so; None where none does.
 
         Raises:
             DataError: It is damaged.
         """
-        for stored in reversed(self.sets):
-            file = self.folder / stored.folder / "embedding.json"
-            plain = read_json(file, what="embedding set").get("calibration")
-            if plain is not None:
-                return calibration_from_json(plain, what=f"the calibration in {file}")
-        return None
+        return self._store.calibration()
 
-    @cached_property
-    def entries(self) -> tuple[Entry, ...]:
-        """All tracklets, set after set."""
-        entries: list[Entry] = []
-        for stored in self.sets:
-            folder = self.folder / stored.folder
-            root = Path(read_json(folder / "embedding.json", what="embedding set")["root"])
-            table = read_table(folder / "tracklets.parquet", root=root, source=stored.name)
-            entries += [
-                Entry(row=len(entries) + i, stored=stored, tracklet=tracklet, root=root)
-                for i, tracklet in enumerate(table)
-            ]
-        return tuple(entries)
+    @property
+    def cameras(self) -> tuple[str, ...]:
+        """The cameras that occur, sorted."""
+        return self._store.known("camera")
 
-    @cached_property
-    def columns(self) -> Columns:
-        """Camera, modality, times and identity of all tracklets, for filters."""
-        return Columns.of([entry.tracklet for entry in self.entries])
+    @property
+    def places(self) -> tuple[str, ...]:
+        """The places that occur, sorted."""
+        return self._store.known("place")
 
-    @cached_property
-    def arrays(self) -> tuple[Vectors, ...]:
-        """The vectors of each set, memory-mapped, float32 [n, D].
+    def count(self, rules: Filter | None = None, *, exclude: Collection[str] = ()) -> int:
+        """How many tracklets pass the filter, those of the excluded ids apart.
 
         Raises:
-            DataError: They do not fit the manifest.
+            ProtocolError: It names a camera, a place or a set that is not in the gallery.
         """
-        return tuple(self._array(stored) for stored in self.sets)
+        return self._store.count(rules or Filter(), exclude)
 
-    @cached_property
-    def engine(self) -> Engine:
-        """What finds nearest vectors, over `arrays`."""
-        return self._engine(self.arrays)
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """The tracklets of these ids, in their order.
 
-    def vectors(self, rows: Sequence[int]) -> Vectors:
-        """The vectors of the given rows, float32 [len(rows), D]."""
-        starts = np.cumsum([0, *(stored.rows for stored in self.sets)])
-        which = np.searchsorted(starts, rows, side="right") - 1
-        picked = [self.arrays[s][row - starts[s]] for s, row in zip(which, rows, strict=True)]
-        return np.stack(picked).astype(np.float32)
+        Raises:
+            ProtocolError: One is not in the gallery (any more).
+        """
+        return self._store.entries(list(ids)) if len(ids) else []
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """Their vectors, float32 [n, D] of unit length.
+
+        Raises:
+            ProtocolError: One is not in the gallery (any more), or none was asked for.
+        """
+        if not len(ids):
+            raise ProtocolError("no tracklet was named", expected="one id or more")
+        return self._store.vectors(list(ids))
 
     def find(self, name: str) -> Entry:
-        """The tracklet of that name; "SET:NAME" where several sets have it (SET is a key or a set's name).
+        """The tracklet of that name, or id; "SET:NAME" where several sets have it (SET is a key or a name).
 
         Raises:
             ProtocolError: There is none, or several.
         """
-        found = [entry for entry in self.entries if entry.tracklet.name == name]
+        found = self._named(name)
         if not found and ":" in name:
             prefix, _, rest = name.partition(":")
-            named = [entry for entry in self.entries if entry.tracklet.name == rest]
-            found = [entry for entry in named if prefix == entry.stored.name or entry.stored.has_key(prefix)]
+            found = [entry for entry in self._named(rest) if entry.stored.is_called(prefix)]
         if len(found) == 1:
             return found[0]
         if found:
             sets = ", ".join(f"{entry.stored.name} ({entry.stored.key[:8]})" for entry in found)
             raise ProtocolError(f"{name!r} is in the sets {sets}", todo=f"Say which, as SET:{name}.")
-        raise ProtocolError(
-            f"{self.folder} has no tracklet {name!r}",
-            expected=", ".join(entry.tracklet.name for entry in self.entries[:5]) + ", ...",
-        )
+        try:
+            return self._store.entries([name])[0]
+        except ProtocolError:
+            some = ", ".join(entry.tracklet.name for entry in self.page(limit=5))
+            raise ProtocolError(
+                f"{self.address} has no tracklet {name!r}",
+                expected=f"{some}, ..." if some else "a gallery that is not empty",
+            ) from None
 
-    def append(self, embeddings: EmbeddingSet, *, name: str) -> tuple[Gallery, StoredSet | None]:
+    def nearest(
+        self,
+        vectors: Vectors,
+        *,
+        k: int,
+        rules: Filter | Sequence[Filter] | None = None,
+        exclude: Sequence[Collection[str]] = (),
+    ) -> list[list[Found]]:
+        """The k tracklets of greatest cosine for each query, best first, exactly; ties in order of ids.
+
+        Args:
+            vectors: float32 [Q, D] of unit length.
+            k: Most tracklets of a query.
+            rules: Which may be found; one filter for all queries, or one for each.
+            exclude: Ids that a query must not find (its own, for one); empty, or one collection for each.
+
+        Raises:
+            ProtocolError: The vectors are of another width than the gallery's, or a filter names a camera, a
+                place or a set that is not in the gallery.
+            ConfigError: k is below 1, or `rules` or `exclude` are not one per query.
+        """
+        count = len(vectors)
+        each = [rules or Filter()] * count if isinstance(rules, Filter | None) else list(rules)
+        if k < 1 or len(each) != count or len(exclude) not in (0, count):
+            raise ConfigError(
+                "that is no search",
+                expected=f"k of 1 or more, and a filter and excluded ids for each of {count} queries",
+                got=f"k {k}, {len(each)} filters, {len(exclude)} collections of ids",
+            )
+        for rule in each:
+            rule.require_resolved()
+        origin = self.origin
+        if not count or origin is None:
+            return [[] for _ in range(count)]
+        width = sum(w for _, w in origin.layout)
+        if vectors.ndim != 2 or vectors.shape[1] != width:
+            raise ProtocolError(
+                "the query's vectors do not fit the gallery", expected=f"[Q, {width}]", got=str(vectors.shape)
+            )
+        plain = np.ascontiguousarray(vectors, dtype=np.float32)
+        return self._store.nearest(plain, k=k, rules=each, exclude=exclude or [()] * count)
+
+    def page(
+        self, rules: Filter | None = None, *, after: str | None = None, limit: int = _PAGE
+    ) -> list[Entry]:
+        """The next tracklets in order of their start, unknown ones last, ties in order of ids.
+
+        Args:
+            rules: Which.
+            after: Id of the last one of the page before; None for the first page.
+            limit: Most tracklets of the page.
+
+        Raises:
+            ProtocolError: `after` is not in the gallery (any more).
+        """
+        if limit < 1:
+            raise ConfigError("a page must hold something", expected="limit 1 or more", got=str(limit))
+        return self._store.page(rules or Filter(), after=after, limit=limit)
+
+    def walk(self, rules: Filter | None = None) -> Iterator[Entry]:
+        """All tracklets that pass, in the order of `page`."""
+        after: str | None = None
+        while page := self.page(rules, after=after, limit=_PAGE):
+            yield from page
+            after = page[-1].id
+
+    def append(
+        self, embeddings: EmbeddingSet, *, name: str, labels: Collection[str] = ()
+    ) -> StoredSet | None:
         """Append an embedding set.
 
+        Args:
+            embeddings: The set.
+            name: What to call it.
+            labels: Labels of all its tracklets.
+
         Returns:
-            The gallery with it, and the stored set; None for the latter where it was in already (also where
-            people have been erased from it since).
+            The stored set; None where it was in already (also where people have been erased from it since).
 
         Raises:
             ProtocolError: Another model or preprocessing made it.
-            XReidError: The folder cannot be written.
+            XReidError: The gallery cannot be written.
         """
-        key = content_key(embeddings)
-        with self._changing() as now:
-            if any(stored.key == key for stored in now.sets):
-                return now, None
-            if now.origin is not None:
-                require_same_origin(now.origin, embeddings.origin)
-            stored = StoredSet(
-                key=key,
-                name=name,
-                revision=0,
-                rows=len(embeddings),
-                erased=0,
-                appended=datetime.now(UTC).isoformat(timespec="seconds"),
-            )
-            embeddings.save(self.folder / stored.folder)
-            return now._commit((*now.sets, stored)), stored
+        stored = StoredSet(
+            key=content_key(embeddings),
+            name=name,
+            revision=0,
+            rows=len(embeddings),
+            erased=0,
+            appended=now(),
+            labels=valid_labels(labels),
+        )
+        with self._store.changing():
+            return self._adopt(stored, embeddings, labels={})
 
-    def remove(self, which: str) -> tuple[Gallery, StoredSet]:
-        """Remove a set, by key (or its beginning) or by name; returns the gallery without it, and the set.
+    def label(
+        self, ids: Collection[str], *, add: Collection[str] = (), remove: Collection[str] = ()
+    ) -> list[Entry]:
+        """Give tracklets labels and take labels from them; returns the tracklets with the new ones.
+
+        Raises:
+            ProtocolError: An id is not in the gallery; nothing is changed.
+            ConfigError: A label is empty or too long.
+        """
+        more, less = set(valid_labels(add)), set(remove)
+        with self._store.changing():
+            before = self.entries(list(ids))
+            changed = {e.id: tuple(sorted((set(e.labels) - less) | more)) for e in before}
+            if any(changed[e.id] != e.labels for e in before):
+                self._store.set_labels(changed)
+        return self.entries(list(ids))
+
+    def remove(self, which: str) -> StoredSet:
+        """Remove a set, by key (or its beginning) or by name; returns it.
 
         Raises:
             ProtocolError: No set, or several, are meant.
         """
-        with self._changing() as now:
-            meant = [s for s in now.sets if s.name == which or s.has_key(which)]
+        with self._store.changing():
+            sets = self.sets
+            meant = [stored for stored in sets if stored.is_called(which)]
             if len(meant) != 1:
                 raise ProtocolError(
                     f"{'several sets are' if meant else 'no set is'} called {which!r}",
                     expected="the key or the name of one set",
-                    got=", ".join(f"{s.key} ({s.name})" for s in meant or now.sets) or "an empty gallery",
+                    got=", ".join(f"{s.key} ({s.name})" for s in meant or sets) or "an empty gallery",
                 )
-            return now._commit(tuple(s for s in now.sets if s != meant[0])), meant[0]
+            self._store.drop(meant[0])
+            return meant[0]
 
-    def erase(self, *, names: Collection[str] = (), identities: Collection[str] = ()) -> tuple[Gallery, int]:
+    def erase(
+        self,
+        *,
+        names: Collection[str] = (),
+        identities: Collection[str] = (),
+        asked_by: str = "",
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Receipt:
         """Erase all tracklets of those names, and of those people, from every set and from the disk.
 
+        Args:
+            names: Names of tracklets; each is erased from every set that has it.
+            identities: People.
+            asked_by: On whose word; stands in the receipt.
+            reason: Why; stands in the receipt.
+            dry_run: Only say what would be erased.
+
         Returns:
-            The gallery without them, and how many there were.
+            The receipt; the gallery keeps a copy (`receipts`).
 
         Raises:
-            ProtocolError: A name or a person is not in the gallery; nothing is erased.
+            ProtocolError: A name or a person is not in the gallery, or none was named; nothing is erased.
         """
-        with self._changing() as now:
-            known = {(row.name, row.identity) for row in (entry.tracklet for entry in now.entries)}
-            missing = [n for n in names if n not in {name for name, _ in known}]
-            missing += [n for n in identities if n not in {identity for _, identity in known}]
+        texts = {"names": sorted(set(names)), "identities": sorted(set(identities))}
+        if not names and not identities:
+            raise ProtocolError("nobody to erase was named", expected="names of tracklets, or identities")
+        request = Request(
+            kind="erase", asked_by=asked_by, reason=reason, texts=texts, criteria={}, dry_run=dry_run
+        )
+        with self._store.changing():
+            gone: dict[str, Entry] = {}
+            missing: list[str] = []
+            for text in texts["names"]:
+                found = self._named(text)
+                missing += [] if found else [text]
+                gone.update({entry.id: entry for entry in found})
+            for text in texts["identities"]:
+                found = list(self.walk(Filter(identities=(text,))))
+                missing += [] if found else [text]
+                gone.update({entry.id: entry for entry in found})
             if missing:
                 raise ProtocolError(
-                    f"not in {self.folder}: {', '.join(missing[:5])}",
+                    f"not in {self.address}: {', '.join(missing[:5])}",
                     expected="names of tracklets, or identities, that the gallery holds",
                     todo="Nothing was erased.",
                 )
-            sets = [now._without(stored, set(names), set(identities)) for stored in now.sets]
-            after = now._commit(tuple(stored for stored in sets if stored is not None))
-            return after, len(now) - len(after)
+            return self._erase(request, list(gone.values()))
 
-    def _without(self, stored: StoredSet, names: set[str], identities: set[str]) -> StoredSet | None:
-        """Write the set's next revision without some of its tracklets; None where none is left."""
-        embeddings = EmbeddingSet.load(self.folder / stored.folder)
-        kept = [
-            i
-            for i, row in enumerate(embeddings.table)
-            if row.name not in names and (row.identity is None or row.identity not in identities)
-        ]
-        if len(kept) == len(embeddings):
-            return stored
-        if not kept:
-            return None
-        revised = replace(
-            stored,
-            revision=stored.revision + 1,
-            rows=len(kept),
-            erased=stored.erased + len(embeddings) - len(kept),
+    def expire(
+        self,
+        *,
+        older_than_s: float,
+        at_s: float | None = None,
+        asked_by: str = "",
+        reason: str = "",
+        dry_run: bool = False,
+    ) -> Receipt:
+        """Erase all tracklets that ended longer ago; those without a date count from when they came.
+
+        Args:
+            older_than_s: Seconds.
+            at_s: What the age is counted to, Unix seconds; default now.
+            asked_by: On whose word; stands in the receipt.
+            reason: Why; stands in the receipt.
+            dry_run: Only say what would be erased.
+
+        Returns:
+            The receipt; the gallery keeps a copy (`receipts`), unless nothing was old enough.
+
+        Raises:
+            ConfigError: The age is no number above 0.
+        """
+        if not 0 < older_than_s < 1e10:
+            raise ConfigError("that is no age", expected="seconds, above 0", got=str(older_than_s))
+        before_s = (time.time() if at_s is None else at_s) - older_than_s
+        criteria = {"older_than_s": older_than_s, "ended_before_s": before_s}
+        request = Request(
+            kind="expire", asked_by=asked_by, reason=reason, texts={}, criteria=criteria, dry_run=dry_run
         )
-        embeddings.take(kept).save(self.folder / revised.folder)
-        return revised
+        with self._store.changing():
+            return self._erase(request, [entry for entry in self.walk() if last_seen_s(entry) < before_s])
 
-    def _commit(self, sets: tuple[StoredSet, ...]) -> Gallery:
-        manifest = {"format": FORMAT_VERSION, "sets": [asdict(stored) for stored in sets]}
-        write_json(self.folder / "gallery.json", manifest)
-        _clear(self.folder, sets)
-        return Gallery(self.folder, sets=sets, engine=self._engine)
+    def receipts(self) -> list[Receipt]:
+        """What was erased, when and on whose word, in order."""
+        return self._store.receipts()
 
-    @contextmanager
-    def _changing(self) -> Iterator[Gallery]:
-        """The gallery as it is on disk now, for us alone; what killed processes left is cleared away."""
-        with _locked(self.folder):
-            now = Gallery.open(self.folder, engine=self._engine)
-            _clear(self.folder, now.sets)
-            yield now
+    def adopt(
+        self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: dict[str, Labels]
+    ) -> StoredSet | None:
+        """Append a set of another gallery as it is there, so that its rows keep their ids and labels.
 
-    def _array(self, stored: StoredSet) -> Vectors:
-        path = self.folder / stored.folder / "vectors.npy"
-        try:
-            array: Any = np.load(path, mmap_mode="r")
-        except (OSError, ValueError) as error:
-            raise DataError(f"cannot read {path}", got=str(error), todo="Remove that set.") from error
-        if array.ndim != 2 or len(array) != stored.rows or array.dtype != np.float32:
-            raise DataError(
-                f"{path} does not fit the gallery",
-                expected=f"float32 [{stored.rows}, D]",
-                got=f"{array.dtype} {list(array.shape)}",
-                todo="Remove that set and append it again.",
-            )
-        return array
+        Args:
+            stored: What the other gallery says of it.
+            embeddings: The set.
+            labels: Labels of rows that have their own, by id.
 
+        Returns:
+            The stored set; None where it was in already.
 
-@contextmanager
-def _locked(folder: Path, *, make: bool = False) -> Iterator[None]:
-    """Hold the gallery's lock; `make` its folder first."""
-    try:
-        if make:
-            folder.mkdir(parents=True, exist_ok=True)
-        lock = open(folder / ".lock", "a")  # noqa: SIM115 (closed below)
-    except OSError as error:
-        raise XReidError(f"cannot write {folder}: {error.strerror}") from error
-    with lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        Raises:
+            ProtocolError: Another model or preprocessing made it.
+        """
+        with self._store.changing():
+            return self._adopt(stored, embeddings, labels=labels)
 
+    def _adopt(
+        self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: dict[str, Labels]
+    ) -> StoredSet | None:
+        if any(known.holds(stored.key) for known in self.sets):
+            return None
+        if self.origin is not None:
+            require_same_origin(self.origin, embeddings.origin)
+        self._store.add(stored, embeddings, labels=labels)
+        return stored
 
-def _found(folder: Path) -> None:
-    """Write an empty manifest, unless another process has made the gallery meanwhile."""
-    with _locked(folder, make=True):
-        if not (folder / "gallery.json").is_file():
-            write_json(folder / "gallery.json", {"format": FORMAT_VERSION, "sets": []})
+    def _named(self, name: str) -> list[Entry]:
+        return self._store.page(Filter(names=(name,)), after=None, limit=_PAGE)
+
+    def _erase(self, request: Request, gone: list[Entry]) -> Receipt:
+        ids = [entry.id for entry in gone]
+        vectors = self.vectors(ids) if ids else np.empty((0, 0), dtype=np.float32)
+        receipt = receipt_of(request, gone, vectors, gallery=self.address)
+        return self._store.erase(ids, receipt) if ids and not request.dry_run else receipt
 
 
-def content_key(embeddings: EmbeddingSet) -> str:
-    """16 hexadecimal digits of a hash of vectors, tracklets and origin; not of where the frames lie."""
-    import hashlib
-
-    vectors = hashlib.sha256(np.ascontiguousarray(embeddings.vectors).tobytes()).hexdigest()
-    rows = [[getattr(row, field) for field in Tracklet.__dataclass_fields__] for row in embeddings.table]
-    return sha256_of_value([vectors, rows, asdict(embeddings.origin)])[:16]
-
-
-def read_origin(folder: Path) -> EmbeddingOrigin:
-    """The origin of a stored embedding set, without its vectors."""
-    origin = read_json(folder / "embedding.json", what="embedding set")["origin"]
-    layout = tuple((name, int(width)) for name, width in origin["layout"])
-    return EmbeddingOrigin(**{**origin, "layout": layout})
+def last_seen_s(entry: Entry) -> float:
+    """When a tracklet ended, Unix seconds; without a date, when its set was appended."""
+    row = entry.tracklet
+    last = row.end_s if row.end_s is not None else row.start_s
+    if last is not None and last >= UNIX_FROM_S:
+        return last
+    return datetime.fromisoformat(entry.stored.appended).timestamp()
 
 
-def _clear(folder: Path, sets: Sequence[StoredSet]) -> None:
-    """Delete what lies beside the sets of the manifest: erased revisions, halves of killed writers."""
-    named = {Path(stored.folder).name for stored in sets}
-    if (folder / "sets").is_dir():
-        for entry in (folder / "sets").iterdir():
-            if entry.name not in named:
-                shutil.rmtree(entry, ignore_errors=True)
+def plain_entry(entry: Entry) -> dict[str, object]:
+    """A row as plain values, without its frames."""
+    values = {**asdict(entry.tracklet), "modality": entry.tracklet.modality.value}
+    values["frames"] = len(entry.tracklet.frames)
+    return {"id": entry.id, "set": entry.stored.key, **values, "labels": list(entry.labels)}
+
+
+def _folder(address: str | Path) -> Path:
+    if isinstance(address, str) and "://" in address:
+        raise DataError(f"{address} is no address of a gallery", expected="a folder")
+    return Path(address)

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from xreid.core.tracklets import Modality
 from xreid.evaluation.calibration import Calibration, probability
 from xreid.evaluation.pairs import KINDS, kind_of
-from xreid.retrieval.engine import Nearest, Vectors
-from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.columns import Filter
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery import Found, Gallery
 
 Order = Literal["cosine", "calibrated"]
 
@@ -86,10 +85,6 @@ class Meaning:
         )
 
 
-def _columns(mask: npt.NDArray[np.bool_], start: int, stop: int) -> npt.NDArray[np.bool_]:
-    return mask[:, start:stop]
-
-
 def nearest_by_ratio(
     gallery: Gallery,
     meaning: Meaning,
@@ -97,9 +92,10 @@ def nearest_by_ratio(
     modalities: Sequence[Modality],
     *,
     k: int,
-    allowed: npt.NDArray[np.bool_],
-) -> list[Nearest]:
-    """The k allowed rows of greatest log-likelihood ratio for each query, with their cosines.
+    rules: Sequence[Filter],
+    exclude: Sequence[Collection[str]],
+) -> list[list[Found]]:
+    """The k tracklets of greatest log-likelihood ratio for each query, with their cosines; ties by id.
 
     Within a modality that is the order of the cosines, so the first k of each are enough. The logistic fit
     ranks (the isotonic one is constant beyond its ends).
@@ -107,25 +103,17 @@ def nearest_by_ratio(
     Raises:
         ProtocolError: The calibration does not cover a kind of pairs.
     """
-    found: list[list[tuple[float, int, float]]] = [[] for _ in modalities]
+    pools: list[list[tuple[float, str, Found]]] = [[] for _ in modalities]
     for answering in Modality:
-        fits = gallery.columns.infrared == (answering is Modality.INFRARED)
-        may = allowed & fits
-        if not may.any():
+        asked = [i for i, rule in enumerate(rules) if rule.modality in (None, answering)]
+        if not asked:
             continue
-        nearest = gallery.engine.top(vectors, k=k, allowed=partial(_columns, may))
-        for pool, asking, best in zip(found, modalities, nearest, strict=True):
-            kind = meaning.calibration.kind(kind_of(asking, answering))
-            ratios = kind.llr(best.scores, method="logistic")
-            pool += [
-                (-float(r), int(row), float(s))
-                for r, row, s in zip(ratios, best.rows, best.scores, strict=True)
-            ]
-    chosen = [sorted(pool)[:k] for pool in found]
-    return [
-        Nearest(
-            rows=np.array([row for _, row, _ in pool], dtype=np.int64),
-            scores=np.array([score for _, _, score in pool], dtype=np.float32),
-        )
-        for pool in chosen
-    ]
+        only = [replace(rules[i], modality=answering) for i in asked]
+        best = gallery.nearest(vectors[asked], k=k, rules=only, exclude=[exclude[i] for i in asked])
+        for i, found in zip(asked, best, strict=True):
+            if found:
+                kind = meaning.calibration.kind(kind_of(modalities[i], answering))
+                scores = np.array([one.score for one in found])
+                ratios = kind.llr(scores, method="logistic")
+                pools[i] += [(-float(r), one.entry.id, one) for r, one in zip(ratios, found, strict=True)]
+    return [[one for _, _, one in sorted(pool, key=lambda line: line[:2])[:k]] for pool in pools]

@@ -13,13 +13,12 @@ from xreid.core.files import write_json
 from xreid.core.pages import render_template, write_page
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.pictures import Thumbnails
-from xreid.retrieval.columns import Filter
+from xreid.retrieval.columns import UNIX_FROM_S, Filter
 from xreid.retrieval.gallery import Entry, Gallery
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.search import SCORE_NOTE, Hit, Query, SearchResult
 
 _QUERY_FRAMES, _HIT_FRAMES = 6, 5
-_UNIX_FROM_S = 10 * 365 * 86400  # smaller numbers count from the start of a video
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ def write_results_page(
         "note": info.meaning.note() if info.meaning else SCORE_NOTE,
         "searches": searches,
         "labelled": any(hit["same"] is not None for search in searches for hit in search["hits"]),
-        "gallery": gallery.folder.name,
+        "gallery": gallery.name,
         "tracklets": len(gallery),
         "sets": len(gallery.sets),
         "conditions": conditions(info),
@@ -84,9 +83,13 @@ def conditions(info: PageInfo) -> list[str]:
     rules, words = info.rules, list[str]()
     words += [f"{name_of(rules.modality)} only"] if rules.modality else []
     words += [f"camera {' or '.join(rules.cameras)}"] if rules.cameras else []
+    words += [f"place {' or '.join(rules.places)}"] if rules.places else []
     words += [f"from {show_time(rules.from_s)}"] if rules.from_s is not None else []
     words += [f"to {show_time(rules.to_s)}"] if rules.to_s is not None else []
     words += ["known people only"] if rules.known else []
+    words += [f"quality {rules.min_quality:g} and better"] if rules.min_quality is not None else []
+    words += [f"labelled {' and '.join(rules.labels)}"] if rules.labels else []
+    words += [f"sets {', '.join(rules.sets)}"] if rules.sets else []
     words += ["other cameras than the query's"] if rules.other_cameras else []
     words += [f"scores of {info.min_score:g} and more"] if info.min_score is not None else []
     words += ["ranked by calibrated log-odds"] if info.meaning and info.meaning.order == "calibrated" else []
@@ -118,7 +121,7 @@ def show_time(seconds: float | None) -> str:
     """A date and time (UTC), or minutes and seconds from the start of a video; "" where unknown."""
     if seconds is None:
         return ""
-    if seconds >= _UNIX_FROM_S:
+    if seconds >= UNIX_FROM_S:
         return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
     minutes, rest = divmod(seconds, 60)
     return f"{int(minutes)}:{rest:04.1f}"

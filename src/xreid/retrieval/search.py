@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Tracklet
 from xreid.evaluation.calibration import require_fits
 from xreid.retrieval.columns import Filter
-from xreid.retrieval.engine import Nearest, Vectors
-from xreid.retrieval.gallery import Entry, Gallery, content_key
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery import Entry, Found, Gallery, content_key
+from xreid.retrieval.gallery_rows import row_id
 from xreid.retrieval.meaning import Meaning, Verdict, nearest_by_ratio
 
 SCORE_NOTE = (
@@ -34,13 +34,13 @@ class Query:
         tracklet: The tracklet.
         root: Folder that its frames are relative to.
         vector: float32 [D] of unit length.
-        row: Its own row in the gallery, which it must not find; None where it is not in it.
+        id: Its own id in the gallery, which it must not find; None where it is not in it.
     """
 
     tracklet: Tracklet
     root: Path
     vector: Vectors
-    row: int | None
+    id: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,9 +112,9 @@ def queries_from_gallery(gallery: Gallery, names: Sequence[str]) -> list[Query]:
         ProtocolError: One is not in it, or in several sets.
     """
     entries = [gallery.find(name) for name in names]
-    vectors = gallery.vectors([entry.row for entry in entries]) if entries else ()
+    vectors = gallery.vectors([entry.id for entry in entries]) if entries else ()
     return [
-        Query(tracklet=entry.tracklet, root=entry.root, vector=vector, row=entry.row)
+        Query(tracklet=entry.tracklet, root=entry.root, vector=vector, id=entry.id)
         for entry, vector in zip(entries, vectors, strict=True)
     ]
 
@@ -135,13 +135,13 @@ def queries_from_set(gallery: Gallery, embeddings: EmbeddingSet, names: Sequence
             expected=", ".join(list(place)[:5]) + (", ..." if len(place) > 5 else ""),
         )
     key = content_key(embeddings)
-    own = {entry.tracklet.name: entry.row for entry in gallery.entries if entry.stored.key == key}
+    own = next((stored.key for stored in gallery.sets if stored.holds(key)), None)
     return [
         Query(
             tracklet=embeddings.table[place[name]],
             root=embeddings.table.root,
             vector=embeddings.vectors[place[name]],
-            row=own.get(name),
+            id=None if own is None else row_id(own, name),
         )
         for name in names
     ]
@@ -175,63 +175,52 @@ def search(
     if top < 1 or not queries:
         raise ConfigError("nothing to search", expected="one query or more, top 1 or more", got=f"top {top}")
     if not len(gallery):
-        raise ProtocolError(f"{gallery.folder} is empty", todo="Append embeddings with `xreid index`.")
+        raise ProtocolError(
+            f"{gallery.address} is empty", todo="Append embeddings with `xreid gallery GALLERY add`."
+        )
     if meaning is not None and gallery.origin is not None:
         require_fits(meaning.calibration, gallery.origin)
-    allowed = _allowed(gallery, queries, rules)
-    searched = allowed.sum(axis=1)
-    if not searched.any():
+    each = [rules.of_query(query.tracklet.camera) for query in queries]
+    own = [() if query.id is None else (query.id,) for query in queries]
+    searched = [gallery.count(rule, exclude=ids) for rule, ids in zip(each, own, strict=True)]
+    if not any(searched):
         raise ProtocolError(
-            f"the filters let none of the {len(gallery)} tracklets of {gallery.folder} through",
+            f"the filters let none of the {len(gallery)} tracklets of {gallery.address} through",
             todo="Loosen --modality, --camera, --from, --to, --known or --other-cameras.",
         )
     vectors = np.stack([query.vector for query in queries]).astype(np.float32)
     if meaning is not None and meaning.order == "calibrated":
         asking = [query.tracklet.modality for query in queries]
-        nearest = nearest_by_ratio(gallery, meaning, vectors, asking, k=top, allowed=allowed)
+        nearest = nearest_by_ratio(gallery, meaning, vectors, asking, k=top, rules=each, exclude=own)
     else:
-        nearest = gallery.engine.top(vectors, k=top, allowed=lambda start, stop: allowed[:, start:stop])
+        nearest = gallery.nearest(vectors, k=top, rules=each, exclude=own)
     return [
-        _result(gallery, query, found, searched=int(count), min_score=min_score, meaning=meaning)
+        _result(query, found, searched=count, min_score=min_score, meaning=meaning)
         for query, found, count in zip(queries, nearest, searched, strict=True)
     ]
 
 
-def _allowed(gallery: Gallery, queries: Sequence[Query], rules: Filter) -> npt.NDArray[np.bool_]:
-    columns = gallery.columns
-    allowed = np.repeat(columns.mask(rules)[None], len(queries), axis=0)
-    for line, query in zip(allowed, queries, strict=True):
-        if query.row is not None:
-            line[query.row] = False
-        if rules.other_cameras:
-            line &= ~columns.of_camera(query.tracklet.camera)
-    return allowed
-
-
 def _result(
-    gallery: Gallery,
     query: Query,
-    found: Nearest,
+    nearest: Sequence[Found],
     *,
     searched: int,
     min_score: float | None,
     meaning: Meaning | None,
 ) -> SearchResult:
-    pairs = [(int(row), float(score)) for row, score in zip(found.rows, found.scores, strict=True)]
+    def verdict(found: Found) -> Verdict | None:
+        modalities = query.tracklet.modality, found.entry.tracklet.modality
+        return None if meaning is None else meaning.verdict(found.score, modalities, searched=searched)
 
-    def verdict(row: int, score: float) -> Verdict | None:
-        modalities = query.tracklet.modality, gallery.entries[row].tracklet.modality
-        return None if meaning is None else meaning.verdict(score, modalities, searched=searched)
-
-    kept = [(row, score) for row, score in pairs if min_score is None or score >= min_score]
+    kept = [found for found in nearest if min_score is None or found.score >= min_score]
     return SearchResult(
         query=query,
         hits=tuple(
-            Hit(rank=rank, score=score, entry=gallery.entries[row], verdict=verdict(row, score))
-            for rank, (row, score) in enumerate(kept, start=1)
+            Hit(rank=rank, score=found.score, entry=found.entry, verdict=verdict(found))
+            for rank, found in enumerate(kept, start=1)
         ),
         searched=searched,
-        best=max((score for _, score in pairs), default=None),
+        best=max((found.score for found in nearest), default=None),
         prior=None if meaning is None else meaning.prior_of(searched),
     )
 

@@ -1,0 +1,163 @@
+"""Receipts: what was erased, when and on whose word, without saying whom.
+
+A receipt holds no name. Whoever knows a name can check that it is meant: `hashed(name, salt=receipt.salt)`.
+Names that can be guessed (gate-0001) can be found out by guessing, too: keep receipts like other records.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from xreid.core.errors import DataError
+from xreid.core.files import read_json, write_json
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery_rows import Entry
+
+FORMAT_VERSION = 1
+Kind = Literal["erase", "expire"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Receipt:
+    """Record of an erasure.
+
+    Attributes:
+        id: Its own; the receipt of a folder lies in receipts/ID.json.
+        kind: "erase" (people or tracklets that were named) or "expire" (by age).
+        gallery: Where.
+        asked_by: On whose word.
+        reason: Why, in words.
+        requested: When, ISO 8601 UTC.
+        finished: When nothing of it was left on the disk, or in the server's collections; None before.
+        criteria: What was asked for; names and identities as hashes.
+        tracklets: How many were erased (for a dry run: would have been).
+        sets: How many of each set, by its key.
+        salt: Hexadecimal digits that were hashed before each name.
+        names: Hashes of the erased tracklets' names, sorted.
+        vectors: SHA-256 of the erased vectors' float32 bytes, sorted.
+        dry_run: Whether nothing was erased.
+        format: Of the file.
+    """
+
+    id: str
+    kind: Kind
+    gallery: str
+    asked_by: str
+    reason: str
+    requested: str
+    finished: str | None
+    criteria: dict[str, Any]
+    tracklets: int
+    sets: dict[str, int]
+    salt: str
+    names: tuple[str, ...]
+    vectors: tuple[str, ...]
+    dry_run: bool = False
+    format: int = FORMAT_VERSION
+
+    def is_of(self, name: str) -> bool:
+        """Whether a tracklet of that name is among those erased."""
+        return hashed(name, salt=self.salt) in self.names
+
+    def save(self, path: Path) -> None:
+        """Write it as JSON, atomically."""
+        write_json(path, asdict(self))
+
+    @classmethod
+    def load(cls, path: Path) -> Receipt:
+        """Read what `save` wrote.
+
+        Raises:
+            DataError: It is missing or no receipt.
+        """
+        return cls.of(read_json(path, what="receipt"), what=str(path))
+
+    @classmethod
+    def of(cls, plain: Any, *, what: str) -> Receipt:
+        """From plain values.
+
+        Raises:
+            DataError: They are no receipt.
+        """
+        try:
+            values = {**plain, "names": tuple(plain["names"]), "vectors": tuple(plain["vectors"])}
+            return cls(**values)
+        except (KeyError, TypeError) as error:
+            raise DataError(f"{what} is no receipt", got=str(error)) from error
+
+
+def hashed(text: str, *, salt: str) -> str:
+    """SHA-256 of salt and text, hexadecimal."""
+    return hashlib.sha256(f"{salt}:{text}".encode()).hexdigest()
+
+
+def hash_of_vector(vector: Vectors) -> str:
+    """SHA-256 of a vector's float32 bytes, hexadecimal."""
+    return hashlib.sha256(np.ascontiguousarray(vector, dtype=np.float32).tobytes()).hexdigest()
+
+
+def now() -> str:
+    """ISO 8601 UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What is to be erased, and on whose word.
+
+    Attributes:
+        kind: "erase" or "expire".
+        asked_by: On whose word.
+        reason: Why.
+        texts: Names and identities that were asked for; the receipt holds their hashes.
+        criteria: What else was asked for, in plain values.
+        dry_run: Only say what would be erased.
+    """
+
+    kind: Kind
+    asked_by: str
+    reason: str
+    texts: Mapping[str, Sequence[str]]
+    criteria: dict[str, Any]
+    dry_run: bool = False
+
+
+def receipt_of(request: Request, entries: Iterable[Entry], vectors: Vectors, *, gallery: str) -> Receipt:
+    """The receipt of these tracklets, not finished yet.
+
+    Args:
+        request: What was asked for.
+        entries: What will be erased, N.
+        vectors: float32 [N, D], theirs.
+        gallery: Where.
+    """
+    salt, requested, gone = secrets.token_hex(16), now(), list(entries)
+    sets: dict[str, int] = {}
+    for entry in gone:
+        sets[entry.stored.key] = sets.get(entry.stored.key, 0) + 1
+    hidden = {name: [hashed(text, salt=salt) for text in texts] for name, texts in request.texts.items()}
+    stamp = "".join(letter for letter in requested[:19] if letter.isdigit())
+    return Receipt(
+        id=f"{request.kind}-{stamp}-{salt[:8]}",
+        kind=request.kind,
+        gallery=gallery,
+        asked_by=request.asked_by,
+        reason=request.reason,
+        requested=requested,
+        finished=None,
+        criteria={**request.criteria, **hidden},
+        tracklets=len(gone),
+        sets=sets,
+        salt=salt,
+        names=tuple(sorted({hashed(entry.tracklet.name, salt=salt) for entry in gone})),
+        vectors=tuple(sorted(hash_of_vector(vector) for vector in vectors)),
+        dry_run=request.dry_run,
+    )

@@ -1,0 +1,122 @@
+"""What a gallery is made of: sets of tracklets, and rows that keep their id for as long as they live."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from xreid.core.embeddings import EmbeddingSet
+from xreid.core.errors import ConfigError
+from xreid.core.files import sha256_of_value
+from xreid.core.tracklets import Tracklet
+
+ID_DIGITS = 20  # 80 bits: among a million rows two share an id with a chance of 4e-13
+_LONGEST_LABEL = 100
+
+
+@dataclass(frozen=True, kw_only=True)
+class StoredSet:
+    """An embedding set of a gallery.
+
+    Attributes:
+        key: First 16 hexadecimal digits of the SHA-256 of what was appended; kept when people are erased and
+            when the set is embedded again.
+        name: Name of the folder it was appended from.
+        revision: How often it was rewritten, because people were erased or another model embedded it.
+        rows: Tracklets in it.
+        erased: Tracklets erased from it, on request or by age.
+        appended: When, ISO 8601 UTC.
+        labels: Labels of all its tracklets, where they have none of their own.
+        contents: Further content keys that are this set: of the same tracklets, embedded again.
+    """
+
+    key: str
+    name: str
+    revision: int
+    rows: int
+    erased: int
+    appended: str
+    labels: tuple[str, ...] = ()
+    contents: tuple[str, ...] = ()
+
+    def has_key(self, text: str) -> bool:
+        """Whether `text` is the key, or its first four digits or more."""
+        return len(text) >= 4 and self.key.startswith(text)
+
+    def is_called(self, text: str) -> bool:
+        """Whether `text` is its name or means its key."""
+        return text == self.name or self.has_key(text)
+
+    def holds(self, content: str) -> bool:
+        """Whether what has this content key is in it (or was, before people were erased)."""
+        return content == self.key or content in self.contents
+
+    @property
+    def folder(self) -> str:
+        """Where it lies, relative to the gallery's folder."""
+        return f"sets/{self.key}-{self.revision}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Entry:
+    """One tracklet of a gallery.
+
+    Attributes:
+        id: 20 hexadecimal digits, unique in the gallery and the same for as long as the tracklet is in it.
+        stored: The set it is in.
+        tracklet: The tracklet.
+        root: Folder that its frames are relative to.
+        labels: Its labels, sorted.
+    """
+
+    id: str
+    stored: StoredSet
+    tracklet: Tracklet
+    root: Path
+    labels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A tracklet found.
+
+    Attributes:
+        entry: The tracklet.
+        score: Cosine, -1 to 1.
+    """
+
+    entry: Entry
+    score: float
+
+
+def row_id(key: str, name: str) -> str:
+    """The id of the tracklet of that name in the set of that key."""
+    return hashlib.sha256(f"{key}\0{name}".encode()).hexdigest()[:ID_DIGITS]
+
+
+def content_key(embeddings: EmbeddingSet) -> str:
+    """16 hexadecimal digits of a hash of vectors, tracklets and origin; not of where the frames lie."""
+    vectors = hashlib.sha256(np.ascontiguousarray(embeddings.vectors).tobytes()).hexdigest()
+    rows = [[getattr(row, field) for field in Tracklet.__dataclass_fields__] for row in embeddings.table]
+    return sha256_of_value([vectors, rows, asdict(embeddings.origin)])[:16]
+
+
+def valid_labels(labels: Iterable[str]) -> tuple[str, ...]:
+    """The labels, sorted, each once.
+
+    Raises:
+        ConfigError: One is empty, too long, or has control characters.
+    """
+    found = tuple(sorted(set(labels)))
+    for label in found:
+        if not label.strip() or len(label) > _LONGEST_LABEL or not label.isprintable():
+            raise ConfigError(
+                "that is no label",
+                expected=f"1 to {_LONGEST_LABEL} printable characters",
+                got=repr(label[: _LONGEST_LABEL + 1]),
+            )
+    return found

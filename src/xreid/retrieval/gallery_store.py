@@ -1,0 +1,85 @@
+"""What a gallery needs of the place its rows are kept in: a folder, or a Milvus server."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
+from xreid.evaluation.calibration import Calibration
+from xreid.retrieval.columns import Filter, Labels
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery_receipts import Receipt
+from xreid.retrieval.gallery_rows import Entry, Found, StoredSet
+
+
+class Store(Protocol):
+    """Keeps rows. Answers are exact and of one moment; changes are there as a whole or not at all."""
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        ...
+
+    def sets(self) -> tuple[StoredSet, ...]:
+        """The sets in order of appending."""
+        ...
+
+    def origin(self) -> EmbeddingOrigin | None:
+        """What made the vectors, None while the gallery is empty."""
+        ...
+
+    def calibration(self) -> Calibration | None:
+        """What the scores mean, from the last appended set that says so."""
+        ...
+
+    def known(self, column: str) -> tuple[str, ...]:
+        """What occurs in the column camera, place, identity or source, sorted."""
+        ...
+
+    def count(self, rules: Filter, exclude: Collection[str]) -> int:
+        """Rows that pass, but those excluded."""
+        ...
+
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """The rows of these ids, in their order; ProtocolError where one is not there."""
+        ...
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """Their vectors, float32 [n, D]."""
+        ...
+
+    def nearest(
+        self, vectors: Vectors, *, k: int, rules: Sequence[Filter], exclude: Sequence[Collection[str]]
+    ) -> list[list[Found]]:
+        """The k best rows for each query, best first, ties by id; `rules` and `exclude` one per query."""
+        ...
+
+    def page(self, rules: Filter, *, after: str | None, limit: int) -> list[Entry]:
+        """The next rows after that id in order of time, unknown ones last, ties by id."""
+        ...
+
+    def receipts(self) -> list[Receipt]:
+        """What was erased, in order."""
+        ...
+
+    def changing(self) -> AbstractContextManager[None]:
+        """The gallery for one writer alone; the methods below are called within."""
+        ...
+
+    def add(self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: Mapping[str, Labels]) -> None:
+        """Append a set, and labels of rows that have their own."""
+        ...
+
+    def drop(self, stored: StoredSet) -> None:
+        """Remove a set."""
+        ...
+
+    def set_labels(self, labels: Mapping[str, Labels]) -> None:
+        """Give rows these labels instead of those they have."""
+        ...
+
+    def erase(self, ids: Collection[str], receipt: Receipt) -> Receipt:
+        """Erase rows, and make sure that nothing of them is left; returns the receipt, finished."""
+        ...
