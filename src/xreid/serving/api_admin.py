@@ -1,0 +1,74 @@
+"""For administrators: erasing people, the audit log."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Query
+
+from xreid.serving.audit import check
+from xreid.serving.auth import Admin, Here
+from xreid.serving.schemas import AuditPage, Erasure
+
+router = APIRouter(prefix="/api/v1", tags=["administration"])
+
+
+@router.post("/erase")
+def erase(asked: Erasure, who: Admin, site: Here) -> dict[str, Any]:
+    """Erase people from the gallery, with a receipt. A dry run, the default, says what would be erased."""
+    if not asked.dry_run:
+        count = {"names": len(asked.names), "identities": len(asked.identities)}
+        site.audit.write(who.name, "erase asked", count)
+    gone = [] if asked.dry_run else _ids(site, asked)
+    receipt = site.backend.erase(
+        names=asked.names,
+        identities=asked.identities,
+        who=who.name,
+        reason=asked.reason,
+        dry_run=asked.dry_run,
+    )
+    if not asked.dry_run:
+        site.clips.forget()
+        site.cases.forget(gone)
+        site.audit.write(who.name, "erased", {"receipt": receipt.id, "tracklets": receipt.tracklets})
+    return asdict(receipt)
+
+
+@router.get("/receipts")
+def receipts(who: Admin, site: Here) -> list[dict[str, Any]]:
+    """What was erased from the gallery, when and on whose word; names only as hashes."""
+    return [asdict(receipt) for receipt in site.backend.gallery.receipts()]
+
+
+@router.get("/audit")
+def audit_log(
+    who: Admin,
+    site: Here,
+    before: Annotated[int | None, Query(ge=1, le=10**12)] = None,
+    limit: Annotated[int, Query(ge=1, le=500)] = 100,
+    verify: bool = False,
+) -> AuditPage:
+    """Who did what, newest first; `verify` follows the chain of hashes from the first entry."""
+    entries = site.audit.newest(before=before, limit=limit)
+    verdict = check(site.audit.path) if verify else None
+    return AuditPage(
+        entries=entries,
+        count=site.audit.head.count,
+        head=site.audit.head.hash,
+        intact=None if verdict is None else verdict.broken_at is None,
+        why=""
+        if verdict is None or verdict.broken_at is None
+        else f"line {verdict.broken_at}: {verdict.why}",
+    )
+
+
+def _ids(site: Here, asked: Erasure) -> list[str]:
+    from xreid.retrieval.columns import Filter
+
+    wanted = []
+    if asked.names:
+        wanted.append(Filter(names=tuple(asked.names)))
+    if asked.identities:
+        wanted.append(Filter(identities=tuple(asked.identities)))
+    return [entry.id for rules in wanted for entry in site.backend.gallery.walk(rules)]

@@ -1,0 +1,124 @@
+"""Cases: what was confirmed and rejected, the way of a person over the cameras, and a file to hand on."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+
+from xreid.retrieval.gallery import Entry
+from xreid.serving.api_uploads import query_view
+from xreid.serving.auth import Here, Operator, Viewer
+from xreid.serving.case_page import case_page
+from xreid.serving.cases import now
+from xreid.serving.ids import Id, TrackletId
+from xreid.serving.problems import Refusal
+from xreid.serving.schemas import CaseChange, CaseFile, CaseView, NewCase, NewJudgement, TrackletView
+from xreid.serving.site import Site
+
+router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
+
+
+@router.get("")
+def list_cases(who: Viewer, site: Here, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> list[CaseView]:
+    """All cases, newest first."""
+    return [CaseView.of(case) for case in site.cases.all()[:limit]]
+
+
+@router.post("", status_code=201)
+def open_case(asked: NewCase, who: Operator, site: Here) -> CaseView:
+    """Open a case."""
+    _require(site, asked.tracklets, asked.queries)
+    case = site.cases.open(
+        title=asked.title, note=asked.note, owner=who.name, tracklets=asked.tracklets, queries=asked.queries
+    )
+    site.audit.write(who.name, "case opened", {"case": case.id, "tracklets": list(case.tracklets)})
+    return CaseView.of(case)
+
+
+@router.get("/{case_id}")
+def one_case(case_id: Id, who: Viewer, site: Here) -> CaseFile:
+    """A case with its tracklets."""
+    case = site.cases.get(case_id)
+    named = (*case.tracklets, *(one.tracklet for one in case.judgements))
+    known = {entry.id: entry for entry in site.backend.known(named)}
+    return CaseFile(
+        case=CaseView.of(case),
+        searched_for=[TrackletView.of(known[name]) for name in case.tracklets if name in known],
+        uploaded=[query_view(site.queries.get(name)) for name in case.queries],
+        confirmed=[
+            TrackletView.of(e) for e in in_time([known[n] for n in case.judged("confirmed") if n in known])
+        ],
+        rejected=[TrackletView.of(known[name]) for name in case.judged("rejected") if name in known],
+        missing=len(set(named)) - len(known),
+    )
+
+
+@router.patch("/{case_id}")
+def change_case(case_id: Id, asked: CaseChange, who: Operator, site: Here) -> CaseView:
+    """Change what a case says, or whom it searches for."""
+    values = asked.model_dump(exclude_none=True)
+    _require(site, asked.tracklets or [], asked.queries or [])
+    changed = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    case = site.cases.change(case_id, **changed)
+    site.audit.write(who.name, "case changed", {"case": case_id, "what": sorted(values)})
+    return CaseView.of(case)
+
+
+@router.delete("/{case_id}", status_code=204)
+def delete_case(case_id: Id, who: Operator, site: Here) -> None:
+    """Delete a case, with the uploaded pictures that only it needs."""
+    case = site.cases.get(case_id)
+    site.audit.write(who.name, "case deleted", {"case": case_id})
+    site.cases.delete(case_id)
+    for query in set(case.queries) - site.cases.queries_in_use():
+        site.queries.delete(query)
+
+
+@router.put("/{case_id}/judgements/{tracklet}")
+def judge(case_id: Id, tracklet: TrackletId, asked: NewJudgement, who: Operator, site: Here) -> CaseView:
+    """Confirm or reject a tracklet: whoever looked at the frames says whether it is the same person."""
+    site.cases.get(case_id)
+    site.backend.entry(tracklet)
+    site.audit.write(who.name, asked.verdict, {"case": case_id, "tracklet": tracklet})
+    return CaseView.of(site.cases.judge(case_id, tracklet, asked.verdict, who=who.name))
+
+
+@router.delete("/{case_id}/judgements/{tracklet}")
+def take_back(case_id: Id, tracklet: TrackletId, who: Operator, site: Here) -> CaseView:
+    """Take a judgement back."""
+    site.cases.get(case_id)
+    site.audit.write(who.name, "judgement taken back", {"case": case_id, "tracklet": tracklet})
+    return CaseView.of(site.cases.judge(case_id, tracklet, None, who=who.name))
+
+
+@router.post("/{case_id}/export", response_class=Response, responses={200: {"content": {"text/html": {}}}})
+def export_case(case_id: Id, who: Operator, site: Here) -> Response:
+    """The case as one HTML file: pictures inside, a hash of each part, to print or to hand on."""
+    case = site.cases.get(case_id)
+    html, sha256 = case_page(site, case, exported_by=who.name, at=now())
+    site.audit.write(who.name, "case exported", {"case": case_id, "sha256": sha256})
+    headers = {
+        "content-disposition": f'attachment; filename="case-{case_id}.html"',
+        "x-content-sha256": sha256,
+        "content-security-policy": "default-src 'none'; sandbox",
+    }
+    return Response(html, media_type="text/html; charset=utf-8", headers=headers)
+
+
+def in_time(entries: list[Entry]) -> list[Entry]:
+    """In order of time, unknown times last."""
+    return sorted(
+        entries, key=lambda e: (math.inf if e.tracklet.start_s is None else e.tracklet.start_s, e.id)
+    )
+
+
+def _require(site: Site, tracklets: list[str], queries: list[str]) -> None:
+    """Refuse what is not there."""
+    try:
+        site.backend.entries(tracklets)
+        for query in queries:
+            site.queries.get(query)
+    except Refusal as refusal:
+        raise Refusal(422, refusal.what, todo=refusal.parts["todo"]) from refusal

@@ -1,0 +1,193 @@
+"""The one place where the server meets gallery, model and search."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xreid.core.embeddings import EmbeddingSet, require_same_origin
+from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+from xreid.retrieval.columns import UNIX_FROM_S, Filter
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery import Entry, Gallery, Receipt
+from xreid.retrieval.meaning import Meaning
+from xreid.retrieval.search import Query, SearchResult, search
+from xreid.serving.ids import Busy
+from xreid.serving.problems import Refusal
+
+if TYPE_CHECKING:
+    from xreid.inference.checkpoint import LoadedModel
+
+HOUR_S = 3600
+
+
+@dataclass
+class CameraFacts:
+    """What a camera has seen.
+
+    Attributes:
+        name: Its name; None for tracklets without one.
+        place: Where it stands, as far as its tracklets say.
+        visible: Visible tracklets.
+        infrared: Infrared tracklets.
+        first_s: Earliest start, of those that have a time.
+        last_s: Latest end.
+        hours: Tracklets by hour: Unix seconds of its beginning -> count; only those with a date.
+    """
+
+    name: str | None
+    place: str | None = None
+    visible: int = 0
+    infrared: int = 0
+    first_s: float | None = None
+    last_s: float | None = None
+    hours: dict[int, int] = field(default_factory=lambda: defaultdict(int))
+
+    def add(self, row: Tracklet) -> None:
+        """Count a tracklet."""
+        self.place = self.place or row.place
+        self.visible += row.modality is Modality.VISIBLE
+        self.infrared += row.modality is Modality.INFRARED
+        start, end = row.start_s, row.end_s if row.end_s is not None else row.start_s
+        if start is None or end is None:
+            return
+        self.first_s = start if self.first_s is None else min(self.first_s, start)
+        self.last_s = end if self.last_s is None else max(self.last_s, end)
+        if start >= UNIX_FROM_S:
+            self.hours[int(start // HOUR_S) * HOUR_S] += 1
+
+
+class Backend:
+    """Gallery and model of a server.
+
+    Args:
+        address: Of the gallery.
+        checkpoint: The model that embedded it; None: nothing new can be embedded.
+    """
+
+    def __init__(self, address: str, *, checkpoint: Path | None) -> None:
+        self.gallery, self.checkpoint = Gallery.open(address), checkpoint
+        self._model: LoadedModel | None = None
+        self._embedding = Busy("the model", waiting=8)
+        self._loading = threading.Lock()
+        self._cameras: tuple[object, list[CameraFacts]] | None = None
+        if checkpoint is not None:
+            from xreid.inference.checkpoint import describe_checkpoint
+
+            describe_checkpoint(checkpoint)  # a wrong path is told at the start, not to the first visitor
+
+    def entry(self, entry_id: str) -> Entry:
+        """A tracklet of the gallery; Refusal (404) where it is not there."""
+        return self.entries([entry_id])[0]
+
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """Tracklets of the gallery; Refusal (404) where one is not there."""
+        from xreid.core.errors import ProtocolError
+
+        try:
+            return self.gallery.entries(ids)
+        except ProtocolError as error:
+            raise Refusal(404, error.what, todo="It may have been erased.") from error
+
+    def known(self, ids: Sequence[str]) -> list[Entry]:
+        """Those of the tracklets that are (still) in the gallery."""
+        found = []
+        for entry_id in ids:
+            try:
+                found.append(self.entry(entry_id))
+            except Refusal:
+                continue
+        return found
+
+    def cameras(self) -> list[CameraFacts]:
+        """What each camera has seen, by name, the unknown one last; counted once per state of the gallery."""
+        version = self.gallery.sets
+        if self._cameras is None or self._cameras[0] != version:
+            found: dict[str | None, CameraFacts] = {}
+            for entry in self.gallery.walk():
+                row = entry.tracklet
+                found.setdefault(row.camera, CameraFacts(name=row.camera)).add(row)
+            order = sorted(found.values(), key=lambda camera: (camera.name is None, camera.name or ""))
+            self._cameras = version, order
+        return self._cameras[1]
+
+    def meaning(self) -> Meaning | None:
+        """What a score means, where somebody has calibrated the model."""
+        calibration = self.gallery.calibration
+        return None if calibration is None else Meaning(calibration=calibration)
+
+    def queries_of(self, ids: Sequence[str]) -> list[Query]:
+        """Queries that are tracklets of the gallery."""
+        entries = self.entries(ids)
+        vectors = self.gallery.vectors(ids) if ids else ()
+        return [
+            Query(tracklet=entry.tracklet, root=entry.root, vector=vector, id=entry.id)
+            for entry, vector in zip(entries, vectors, strict=True)
+        ]
+
+    def search(
+        self, queries: Sequence[Query], *, rules: Filter, top: int, min_score: float | None
+    ) -> list[SearchResult]:
+        """Search with each query; no answers where the filters let nothing through."""
+        own = [() if query.id is None else (query.id,) for query in queries]
+        each = [rules.of_query(query.tracklet.camera) for query in queries]
+        if not any(self.gallery.count(rule, exclude=ids) for rule, ids in zip(each, own, strict=True)):
+            return []
+        return search(
+            self.gallery, queries, rules=rules, top=top, min_score=min_score, meaning=self.meaning()
+        )
+
+    def embed(self, rows: Sequence[Tracklet], root: Path) -> Vectors:
+        """Vectors of pictures that are not in the gallery, made as the gallery's were; float32 [N, D].
+
+        Raises:
+            Refusal: 409: the server has no model.
+            ProtocolError: The model did not embed the gallery.
+        """
+        from xreid.inference.embed import EmbedConfig, Embedder
+
+        model = self._loaded()
+        config = EmbedConfig(**self.embed_options(), on_unreadable="replace")
+        embedder = Embedder(model, TrackletTable(root=root, rows=tuple(rows)), config=config)
+        if self.gallery.origin is not None:
+            require_same_origin(self.gallery.origin, embedder.origin)
+        with self._embedding:
+            return embedder.embed(range(len(rows)))
+
+    def embed_options(self) -> dict[str, Any]:
+        """How the gallery's vectors were made; empty for the checkpoint's own way."""
+        origin = self.gallery.origin
+        made = {} if origin is None else origin.preprocessing
+        return {name: made[name] for name in ("sampling", "frames", "precision") if name in made}
+
+    def append(self, embeddings: Path, *, name: str, labels: Collection[str]) -> dict[str, Any]:
+        """Append an embedding set; says how many tracklets came, 0 where they were there."""
+        stored = self.gallery.append(EmbeddingSet.load(embeddings), name=name, labels=labels)
+        return {"appended": 0 if stored is None else stored.rows, "set": "" if stored is None else stored.key}
+
+    def erase(
+        self, *, names: Sequence[str], identities: Sequence[str], who: str, reason: str, dry_run: bool
+    ) -> Receipt:
+        """Erase people from the gallery."""
+        return self.gallery.erase(
+            names=names, identities=identities, asked_by=who, reason=reason, dry_run=dry_run
+        )
+
+    def close(self) -> None:
+        """Let go of the gallery."""
+
+    def _loaded(self) -> LoadedModel:
+        if self.checkpoint is None:
+            raise Refusal(
+                409, "this server has no model", todo="Start it with `xreid serve GALLERY --checkpoint RUN`."
+            )
+        with self._loading:
+            if self._model is None:
+                from xreid.inference.checkpoint import load_checkpoint
+
+                self._model = load_checkpoint(self.checkpoint)
+            return self._model

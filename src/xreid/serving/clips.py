@@ -1,0 +1,137 @@
+"""Tracklets as short moving clips: H.264 in MP4, encoded when first asked for and kept for a while."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from xreid.core.files import atomic_file
+from xreid.core.tracklets import Tracklet
+from xreid.serving.problems import Refusal
+
+_HEIGHT, _MOST_FRAMES = 256, 150  # pixels, and frames: at most 15 s at 10 a second
+_SLOWEST, _USUAL, _FASTEST = 2.0, 10.0, 25.0  # frames a second
+_ENCODERS = ("libx264", "libopenh264", "libvpx-vp9")
+_KEPT_BYTES = 512 * 1024 * 1024
+
+
+class Clips:
+    """Makes and keeps clips.
+
+    Args:
+        folder: Where they lie; may be emptied at any time.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._lock = threading.Lock()  # one at a time: encoding is short, and the other cores have work
+
+    def of(self, row: Tracklet, root: Path) -> Path:
+        """The clip of a tracklet.
+
+        Raises:
+            Refusal: 404 where none of its frames can be read.
+        """
+        path = self.folder / f"{_key(row, root)}.mp4"
+        with self._lock:
+            if not path.is_file():
+                images = [image for frame in _chosen(row) if (image := read_frame(root, frame)) is not None]
+                if not images:
+                    raise Refusal(404, f"no frame of {row.name} can be read", todo="Have the frames moved?")
+                self._make_room()
+                with atomic_file(path) as temporary:
+                    encode(images, temporary, fps=frames_a_second(row))
+            else:
+                path.touch()
+        return path
+
+    def forget(self) -> None:
+        """Delete all clips; after people have been erased they must not live on here."""
+        with self._lock:
+            for path in self.folder.glob("*.mp4"):
+                path.unlink(missing_ok=True)
+
+    def _make_room(self) -> None:
+        held = sorted(self.folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime, reverse=True)
+        total = 0
+        for path in held:
+            total += path.stat().st_size
+            if total > _KEPT_BYTES:
+                path.unlink(missing_ok=True)
+
+
+def read_frame(root: Path, frame: str) -> Image.Image | None:
+    """A frame as RGB; None where it cannot be read or lies outside of its root.
+
+    Whatever a table names, only pictures leave: the file is decoded here and encoded anew.
+    """
+    path = (root / frame).resolve()
+    inside = Path(frame).is_absolute() or path.is_relative_to(root.resolve())
+    if not inside or not path.is_file():
+        return None
+    try:
+        with Image.open(path) as image:
+            return image.convert("RGB")
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
+        return None
+
+
+def frames_a_second(row: Tracklet) -> float:
+    """The pace at which the frames were taken, within what can be watched; the usual one where unknown."""
+    if row.start_s is None or row.end_s is None or row.end_s <= row.start_s:
+        return _USUAL
+    return min(_FASTEST, max(_SLOWEST, (len(_chosen(row)) - 1) / (row.end_s - row.start_s)))
+
+
+def encode(images: list[Image.Image], path: Path, *, fps: float) -> None:
+    """Write pictures as a video with its index in front, each in its own proportions on a common size."""
+    width, height = _size(images)
+    name = next(name for name in _ENCODERS if name in av.codecs_available)
+    # A key frame every second or so: players can go to any of them.
+    with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
+        stream: Any = container.add_stream(name, rate=Fraction(fps).limit_denominator(1000))
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.options = {"crf": "24", "g": "10", "preset": "veryfast"} if "264" in name else {"crf": "32"}
+        for image in images:
+            frame = av.VideoFrame.from_ndarray(np.asarray(_fitted(image, width, height)), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def _chosen(row: Tracklet) -> tuple[str, ...]:
+    """Frames evenly spread, where there are more than a clip takes."""
+    count = len(row.frames)
+    if count <= _MOST_FRAMES:
+        return row.frames
+    return tuple(row.frames[i * count // _MOST_FRAMES] for i in range(_MOST_FRAMES))
+
+
+def _size(images: list[Image.Image]) -> tuple[int, int]:
+    """Even numbers of pixels, of the middle proportion."""
+    shape = sorted(image.width / image.height for image in images)[len(images) // 2]
+    height = min(_HEIGHT, max(64, max(image.height for image in images)))
+    even = height + height % 2
+    return max(16, 2 * round(even * min(shape, 2.0) / 2)), even
+
+
+def _fitted(image: Image.Image, width: int, height: int) -> Image.Image:
+    scale = min(width / image.width, height / image.height)
+    size = max(1, round(image.width * scale)), max(1, round(image.height * scale))
+    canvas = Image.new("RGB", (width, height))
+    canvas.paste(image.resize(size), ((width - size[0]) // 2, (height - size[1]) // 2))
+    return canvas
+
+
+def _key(row: Tracklet, root: Path) -> str:
+    first = root / row.frames[0]
+    stamp = first.stat().st_mtime_ns if first.is_file() else 0
+    return hashlib.sha256(repr((str(root), row.frames, row.start_s, row.end_s, stamp)).encode()).hexdigest()[
+        :32
+    ]

@@ -1,0 +1,221 @@
+"""The process that decodes one uploaded file (`python -m xreid.serving.decode_worker`): JSON in, JSON out."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from xreid.retrieval.spectrum import chroma
+
+_LOOKED_AT = 8  # frames of a video whose chroma is measured
+_MOST_LOOKED = 200_000  # frames decoded at most
+
+
+class RefusedError(Exception):
+    """The file is not taken: a status, what is wrong, and further parts of the problem."""
+
+    def __init__(self, status: int, what: str, **parts: str) -> None:
+        super().__init__(what)
+        self.plain = {"status": status, "refused": what, **parts}
+
+
+def main() -> int:
+    """Read a request, decode, answer."""
+    request = json.loads(sys.stdin.buffer.read())
+    try:
+        answer = picture(request) if request["what"] == "image" else video(request)
+    except RefusedError as refused:
+        answer = refused.plain
+    json.dump(answer, sys.stdout)
+    return 0
+
+
+def picture(request: dict[str, Any]) -> dict[str, Any]:
+    """Decode a still."""
+    Image.MAX_IMAGE_PIXELS = None  # ours is checked below, before anything is decoded
+    try:
+        with Image.open(request["path"], formats=[request["decoder"]]) as image:
+            _check_size(image.width, image.height, request)
+            # Left in the file's own words until here: a header may promise what the body does not hold.
+            upright = ImageOps.exif_transpose(_eight_bits(image)).convert("RGB")
+    except RefusedError:
+        raise
+    except (OSError, ValueError, SyntaxError, MemoryError, EOFError, TypeError, IndexError) as error:
+        raise _unreadable(request, error) from error
+    files = [_write(upright, request, 0)] if request["out"] else []
+    return {
+        "width": upright.width,
+        "height": upright.height,
+        "seconds": 0.0,
+        "frames": 1,
+        "files": files,
+        "chroma": chroma(np.asarray(upright)[:, :, ::-1]),
+    }
+
+
+def video(request: dict[str, Any]) -> dict[str, Any]:
+    """Decode a video: its length, and pictures evenly spread over a stretch of it."""
+    import av
+
+    av.logging.set_level(None)
+    options = {"protocol_whitelist": "file"}
+    try:
+        with av.open(request["path"], format=request["decoder"], options=options) as container:
+            if not container.streams.video:
+                raise RefusedError(422, "the file has no pictures", expected="a video or an image")
+            return _watch(container, request)
+    except RefusedError:
+        raise
+    except (av.error.FFmpegError, OSError, ValueError, MemoryError, OverflowError) as error:
+        raise _unreadable(request, error) from error
+
+
+def _watch(container: Any, request: dict[str, Any]) -> dict[str, Any]:
+    stream = container.streams.video[0]
+    _check_size(stream.width, stream.height, request)
+    seconds, count = _length(container, stream)
+    start, end = request["from_s"], request["to_s"] or max(seconds, request["from_s"])
+    if request["longest_s"] and end - start > request["longest_s"]:
+        raise _too_long(request, end - start)
+    wanted = max(1, request["frames"])
+    moments = [start + (end - start) * (i + 0.5) / wanted for i in range(wanted)] if end > start else [start]
+    files, chromas, size = list[str](), list[float](), (0, 0)
+    for number, image in _pictures(container, stream, moments, request):
+        size = image.size
+        if len(chromas) < _LOOKED_AT:
+            chromas.append(chroma(np.asarray(image)[:, :, ::-1]))
+        if request["out"]:
+            files.append(_write(image, request, number))
+    if size == (0, 0):
+        raise RefusedError(
+            422, "no frame of the video can be decoded", expected="a video as its container says"
+        )
+    return {
+        "width": size[0],
+        "height": size[1],
+        "seconds": seconds,
+        "frames": count,
+        "files": files,
+        "chroma": float(np.mean(chromas)),
+    }
+
+
+def _pictures(
+    container: Any, stream: Any, moments: list[float], request: dict[str, Any]
+) -> Iterator[tuple[int, Image.Image]]:
+    """The first frame at or after each moment; the last frame where the video ends before."""
+    import av
+
+    stream.thread_type = "SLICE"
+    base, begin = float(stream.time_base or 0), int(stream.start_time or 0)
+    rate = float(stream.average_rate or 25)
+    asked, last, number, looked = iter(moments), None, 0, 0
+    due = next(asked)
+    if due > 0 and base:
+        with contextlib.suppress(av.error.FFmpegError):  # what cannot seek is decoded from its start
+            container.seek(begin + int(due / base), stream=stream, backward=True)
+    try:
+        for looked, frame in enumerate(container.decode(stream), start=1):
+            _check_size(frame.width, frame.height, request)
+            at = (frame.pts - begin) * base if frame.pts is not None and base else (looked - 1) / rate
+            if request["longest_s"] and at - moments[0] > request["longest_s"]:
+                raise _too_long(request, at - moments[0])  # longer than its container says
+            last = frame
+            if at + 1e-6 >= due:
+                yield number, _upright(frame)
+                number, last = number + 1, None
+                due = next(asked)
+            if looked >= _MOST_LOOKED:
+                break
+    except StopIteration:
+        return
+    except av.error.FFmpegError as error:
+        if not looked:
+            raise _unreadable(request, error) from error
+    if last is not None and number == 0:
+        yield number, _upright(last)
+
+
+def _length(container: Any, stream: Any) -> tuple[float, int]:
+    """Seconds as the container states them, and frames."""
+    import av
+
+    seconds = float(stream.duration * stream.time_base) if stream.duration else 0.0
+    if not seconds and container.duration:
+        seconds = container.duration / av.time_base
+    return max(0.0, seconds), int(stream.frames or round(seconds * float(stream.average_rate or 25)))
+
+
+def _upright(frame: Any) -> Image.Image:
+    turns = round(getattr(frame, "rotation", 0) / 90) % 4
+    return Image.fromarray(np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns)))
+
+
+def _write(image: Image.Image, request: dict[str, Any], number: int) -> str:
+    """Write the asked part of a picture; returns its name."""
+    if request["box"]:
+        left, top, right, bottom = request["box"]
+        edges = left * image.width, top * image.height, right * image.width, bottom * image.height
+        x0, y0, x1, y1 = (round(edge) for edge in edges)
+        if x1 - x0 < 4 or y1 - y0 < 8:
+            raise RefusedError(
+                422, "the box is too small", expected="4 x 8 pixels or more", got=f"{x1 - x0} x {y1 - y0}"
+            )
+        image = image.crop((x0, y0, x1, y1))
+    if request["height"] and image.height > request["height"]:
+        image = image.resize((max(1, image.width * request["height"] // image.height), request["height"]))
+    name = f"{number:06d}.jpg"
+    image.save(Path(request["out"], name), "JPEG", quality=95)
+    return name
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Grey pictures of 16 bits, as thermal cameras give them, stretched to 8."""
+    if not image.mode.startswith(("I", "F")):
+        return image
+    grey = np.asarray(image, dtype=np.float32)
+    low, high = np.percentile(grey, (0.5, 99.5))
+    return Image.fromarray(np.clip((grey - low) * (255.0 / max(high - low, 1.0)), 0, 255).astype(np.uint8))
+
+
+def _check_size(width: int, height: int, request: dict[str, Any]) -> None:
+    if width < 1 or height < 1:
+        raise RefusedError(422, "the picture has no size")
+    if width * height > request["pixels"]:
+        most = request["pixels"] / 1e6
+        raise RefusedError(
+            413,
+            "the picture is too large",
+            expected=f"{most:g} megapixels or less",
+            got=f"{width} x {height}",
+        )
+
+
+def _too_long(request: dict[str, Any], seconds: float) -> RefusedError:
+    return RefusedError(
+        413,
+        "the stretch of video is too long to search with",
+        expected=f"{request['longest_s']:g} s or less",
+        got=f"{seconds:.0f} s",
+        todo="Choose a shorter stretch, or take it in as footage.",
+    )
+
+
+def _unreadable(request: dict[str, Any], error: Exception) -> RefusedError:
+    return RefusedError(
+        422,
+        "the file is not what its first bytes say, or it is damaged",
+        expected=f"{request['what']} of format {request['decoder']}",
+        got=str(error).splitlines()[0][:120] if str(error) else type(error).__name__,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

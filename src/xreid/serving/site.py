@@ -1,0 +1,98 @@
+"""Everything one running server holds, in one place; the API's functions get it from the application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fastapi import Request
+
+from xreid.serving.audit import AuditLog
+from xreid.serving.backend import Backend
+from xreid.serving.cases import Cases
+from xreid.serving.clips import Clips
+from xreid.serving.config import ServeConfig
+from xreid.serving.jobs import Jobs
+from xreid.serving.metrics import Metrics
+from xreid.serving.queries import Queries
+from xreid.serving.sessions import Attempts, Sessions
+from xreid.serving.tokens import TokenFile
+from xreid.serving.uploads import Uploads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Site:
+    """A running server.
+
+    Attributes:
+        config: Its settings.
+        backend: Gallery and model.
+        tokens: Who may do what; None where everybody on this machine may do everything.
+        sessions: Of browsers.
+        attempts: Failed ones to sign in.
+        audit: The log of searches and changes.
+        clips: Moving pictures.
+        uploads: Files that were sent.
+        queries: What was made of them.
+        cases: What operators work on.
+        jobs: Work in the background.
+        metrics: Figures for Prometheus.
+    """
+
+    config: ServeConfig
+    backend: Backend
+    tokens: TokenFile | None
+    sessions: Sessions
+    attempts: Attempts
+    audit: AuditLog
+    clips: Clips
+    uploads: Uploads
+    queries: Queries
+    cases: Cases
+    jobs: Jobs
+    metrics: Metrics
+
+    @classmethod
+    def open(cls, config: ServeConfig) -> Site:
+        """Open gallery and state.
+
+        Raises:
+            XReidError: The gallery cannot be opened, the state cannot be written, or another server uses it.
+        """
+        state: Path = config.state_folder
+        limits = config.limits
+        audit = AuditLog(state / "audit.jsonl")  # first: it is also the lock on the state
+        backend = Backend(config.gallery, checkpoint=config.checkpoint)
+        cases = Cases(state / "cases")
+        queries = Queries(state / "queries", keep_s=60 * limits.keep_minutes)
+        return cls(
+            config=config,
+            backend=backend,
+            tokens=None if config.token_file is None else TokenFile(config.token_file),
+            sessions=Sessions(idle_s=60 * limits.session_minutes),
+            attempts=Attempts(),
+            audit=audit,
+            clips=Clips(state / "clips"),
+            uploads=Uploads(state / "uploads", limits=limits),
+            queries=queries,
+            cases=cases,
+            jobs=Jobs(state / "jobs", backend=backend),
+            metrics=Metrics(),
+        )
+
+    def sweep(self) -> None:
+        """Delete uploads and queries whose time is over."""
+        self.uploads.sweep(spare=self.jobs.uploads_in_use())
+        self.queries.sweep(spare=self.cases.queries_in_use())
+
+    def close(self) -> None:
+        """Stop the work in the background and let go of the files."""
+        self.jobs.close()
+        self.backend.close()
+        self.audit.close()
+
+
+def site_of(request: Request) -> Site:
+    """The server that a request came to."""
+    site: Site = request.app.state.site
+    return site

@@ -1,0 +1,119 @@
+// The case at hand: opened with the first judgement, so that nothing that was said is lost; and the list of all.
+
+import { ask, get, post } from "./api.js";
+import { camera, count, dialog, h, span, tag, tell, trouble } from "./dom.js";
+import { picture } from "./moving.js";
+import { look } from "./results.js";
+import { timeline } from "./timeline.js";
+
+export class Current {
+  constructor(changed) {
+    this.changed = changed;
+    this.leave();
+  }
+
+  leave() {
+    Object.assign(this, { id: null, title: "", judgements: new Map(), confirmed: [] });
+  }
+
+  take(file) {
+    Object.assign(this, { id: file.case.id, title: file.case.title, judgements: new Map(file.case.judgements.map((one) => [one.tracklet, one.verdict])), confirmed: file.confirmed });
+    this.changed();
+  }
+
+  async judge(row, verdict, query) {
+    if (this.id === null) {
+      const day = new Date().toISOString().slice(0, 10);
+      const made = await post("/cases", { title: `${query[0]?.name ?? row.name}, ${day}`.slice(0, 190), tracklets: query.filter((one) => !one.uploaded).map((one) => one.id), queries: query.filter((one) => one.uploaded).map((one) => one.id) });
+      Object.assign(this, { id: made.id, title: made.title });
+    }
+    const path = `/cases/${this.id}/judgements/${row.id}`;
+    await (verdict === null ? ask("DELETE", path) : ask("PUT", path, { verdict }));
+    verdict === null ? this.judgements.delete(row.id) : this.judgements.set(row.id, verdict);
+    this.confirmed = this.confirmed.filter((one) => one.id !== row.id);
+    if (verdict === "confirmed") this.confirmed.push(row);
+    this.changed();
+  }
+
+  counts() {
+    const words = [...this.judgements.values()];
+    return [words.filter((word) => word === "confirmed").length, words.filter((word) => word === "rejected").length];
+  }
+}
+
+/** What is said of the case above its results. */
+export function caseBar(current, may, again) {
+  if (current.id === null) return may ? h("p.soft.small", {}, "Confirm (c) or reject (x) a result, and a case is opened that keeps what you said.") : "";
+  const [yes, no] = current.counts();
+  const rename = async (event) => {
+    const title = event.target.value.trim();
+    if (!title || title === current.title) return;
+    try {
+      current.title = (await ask("PATCH", `/cases/${current.id}`, { title })).title;
+      tell("Renamed");
+    } catch (error) { tell(error.message, "bad"); }
+  };
+  return h("div.card.case-bar", {},
+    h("label.case-title", {}, h("span.soft.small", {}, "Case"), h("input", { value: current.title, maxlength: 190, disabled: !may, onchange: rename })),
+    h("span.counts-said", {}, h("b.yes", {}, `${yes} ✓`), " ", h("b.no", {}, `${no} ✗`)),
+    may && h("button", { type: "button", title: "Search again, with what was confirmed and rejected", onclick: again }, "Search again"),
+    may && h("button", { type: "button", onclick: () => exported(current.id) }, "Export"));
+}
+
+/** Save the case as a file. */
+export async function exported(id) {
+  try {
+    const answer = await ask("POST", `/cases/${id}/export`, {}, { raw: true });
+    const link = h("a", { href: URL.createObjectURL(await answer.blob()), download: `case-${id}.html` });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
+    dialog("Exported", h("p", {}, "One file with the pictures inside; print it or hand it on. Its SHA-256, which also stands in the audit log:"), h("p", {}, h("code", { id: "export-hash" }, answer.headers.get("x-content-sha256"))));
+  } catch (error) {
+    tell(error.message, "bad");
+  }
+}
+
+export class CasesView {
+  constructor(world) {
+    Object.assign(this, { world, element: h("div.narrow", {}) });
+  }
+
+  async enter() {
+    try {
+      const cases = await get("/cases");
+      this.element.replaceChildren(h("h1", {}, "Cases"), cases.length
+        ? h("ul.plain-list", {}, cases.map((one) => this.line(one)))
+        : h("div.card.empty", {}, h("b", {}, "No case yet. "), "One is opened when a result is confirmed or rejected."));
+    } catch (error) {
+      this.element.replaceChildren(trouble(error, () => this.enter()));
+    }
+  }
+
+  line(one) {
+    const yes = one.judgements.filter((j) => j.verdict === "confirmed").length;
+    return h("li.card", {}, h("button.row", { type: "button", onclick: () => this.open(one.id) }, h("b", {}, one.title), h("span.soft.small", {}, `${count(yes, "tracklet")} confirmed, ${one.judgements.length - yes} rejected · ${one.owner} · ${one.made.slice(0, 16).replace("T", " ")} UTC`)));
+  }
+
+  async open(id) {
+    try {
+      const file = await get(`/cases/${id}`), may = this.world.role !== "viewer";
+      const marks = [...file.searched_for.map((row) => ({ row, kind: "query" })), ...file.confirmed.map((row) => ({ row, kind: "confirmed" })), ...file.rejected.map((row) => ({ row, kind: "rejected" }))];
+      const group = (title, rows) => [h("h2", {}, title, h("small", {}, ` ${rows.length}`)), rows.length ? h("div.small-cards", {}, rows.map((row) => h("button.card.mini", { type: "button", onclick: () => look(row) }, picture(row, 160), h("b", {}, row.name), tag(row.modality), h("span.small", {}, row.uploaded ? "from a file" : camera(row)), h("span.soft.small", {}, row.uploaded ? "" : span(row))))) : h("p.soft", {}, "none")];
+      const remove = async () => {
+        if (!confirm(`Delete the case “${file.case.title}” with what was said in it?`)) return;
+        try { await ask("DELETE", `/cases/${id}`); tell("Deleted"); this.enter(); } catch (error) { tell(error.message, "bad"); }
+      };
+      const note = h("textarea", { rows: 3, maxlength: 4000, value: file.case.note, disabled: !may, onchange: async () => { try { await ask("PATCH", `/cases/${id}`, { note: note.value }); tell("Stored"); } catch (error) { tell(error.message, "bad"); } } });
+      this.element.replaceChildren(
+        h("button.plain", { type: "button", onclick: () => this.enter() }, "← All cases"), h("h1", {}, file.case.title),
+        h("div.bar", {}, may && h("button.main", { type: "button", onclick: () => this.world.resume(file) }, "Go on searching"), may && h("button", { type: "button", onclick: () => exported(id) }, "Export"), may && h("button.plain", { type: "button", onclick: remove }, "Delete")),
+        file.missing ? h("div.warn", {}, h("p", {}, `${count(file.missing, "tracklet")} of this case are not in the gallery any more.`)) : "",
+        h("label.time", {}, "note", note), h("div.card", {}, timeline(marks, look)),
+        ...group("Searched for", [...file.searched_for, ...file.uploaded.map((one) => ({ ...one, uploaded: true }))]), ...group("Confirmed", file.confirmed), ...group("Rejected", file.rejected));
+    } catch (error) {
+      this.element.replaceChildren(trouble(error, () => this.open(id)));
+    }
+  }
+}

@@ -1,0 +1,88 @@
+// The view "Footage": what is being taken in, and what was.
+
+import { ask, get, post, send } from "./api.js";
+import { count, h, tell, trouble } from "./dom.js";
+
+export class FootageView {
+  constructor(world) {
+    Object.assign(this, { world, jobs: h("div", { "aria-live": "polite" }), element: h("div.narrow", {}) });
+    const may = world.role !== "viewer";
+    this.element.append(h("h1", {}, "Footage"), may ? this.form() : "", h("h2", {}, "In the background"), this.jobs, h("h2", {}, "In the gallery"), (this.sets = h("div.scroll", {})));
+  }
+
+  form() {
+    const { gallery } = this.world;
+    if (!gallery.uploads && !gallery.imports) return h("p.soft", {}, "This server takes in nothing: it was started without --checkpoint and without --imports.");
+    const field = (name, label, more = {}) => h("label.time", {}, label, h("input", { name, autocomplete: "off", ...more }));
+    const failed = h("div", {}), bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Sent" });
+    const form = h("form.card.take-in", { onsubmit: (event) => { event.preventDefault(); this.submit(form, failed, bar); } },
+      h("div.times", {},
+        gallery.uploads && h("label.time", {}, "video", h("input", { type: "file", name: "file", accept: "video/*,.avi,.mkv,.ts" })),
+        gallery.imports && field("path", "or a path in the import folder", { placeholder: "gate/2026-11-20.mp4" }),
+        gallery.imports && h("label.time", {}, "that path is", h("select", { name: "kind" }, gallery.uploads && h("option", { value: "video" }, "a video"), h("option", { value: "embeddings" }, "an embedding set"))),
+        field("name", "name in the gallery", { required: true, pattern: "[\\w.@ \\-]{1,60}", maxlength: 60 }), field("camera", "camera", { maxlength: 60 }), field("place", "place", { maxlength: 60 }),
+        h("label.time", {}, "first frame taken at", h("input", { type: "datetime-local", name: "start", step: 1 })),
+        h("label.time", {}, "modality", h("select", { name: "modality" }, h("option", { value: "auto" }, "from the pixels"), h("option", { value: "vis" }, "visible"), h("option", { value: "ir" }, "infrared")))),
+      failed, bar, h("div.bar", {}, h("button.main", {}, "Take in")));
+    return form;
+  }
+
+  async submit(form, failed, bar) {
+    const data = new FormData(form), text = (name) => (data.get(name) ?? "").toString().trim(), file = data.get("file");
+    failed.replaceChildren();
+    try {
+      const body = { kind: text("path") ? text("kind") : "video", name: text("name"), modality: text("modality") };
+      for (const name of ["camera", "place"]) if (text(name)) body[name] = text(name);
+      if (text("start")) body.start = new Date(text("start")).toISOString();
+      if (text("path")) body.path = text("path");
+      else if (file?.size) {
+        bar.hidden = false;
+        body.upload = (await send(file, (share) => { bar.value = share; })).id;
+      } else throw Object.assign(new Error("Choose a video, or name a path."));
+      const job = await post("/jobs", body);
+      tell(job.state === "queued" ? "Queued" : `This was asked for before: ${job.state}`);
+      form.reset();
+      this.poll();
+    } catch (error) {
+      failed.replaceChildren(trouble(error));
+    } finally {
+      bar.hidden = true;
+    }
+  }
+
+  async enter() {
+    this.here = true;
+    await this.poll();
+  }
+
+  leave() {
+    this.here = false;
+    clearTimeout(this.timer);
+  }
+
+  async poll() {
+    clearTimeout(this.timer);
+    try {
+      const [jobs, gallery] = await Promise.all([get("/jobs"), get("/gallery")]);
+      this.jobs.replaceChildren(jobs.length ? h("ul.plain-list", {}, jobs.map((job) => this.line(job))) : h("p.soft", {}, "Nothing yet."));
+      this.sets.replaceChildren(gallery.sets.length
+        ? h("table.lines", {}, h("thead", {}, h("tr", {}, ["set", "tracklets", "erased", "since"].map((one, i) => h(i === 1 || i === 2 ? "th.number" : "th", { scope: "col" }, one)))), h("tbody", {}, gallery.sets.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td.number", {}, one.rows.toLocaleString("en")), h("td.number", {}, one.erased), h("td", {}, `${one.appended.slice(0, 16).replace("T", " ")} UTC`)))))
+        : h("p.soft", {}, "Nothing yet."));
+      const busy = jobs.some((job) => job.state === "queued" || job.state === "running");
+      if (this.busy && !busy) this.world.refresh();
+      this.busy = busy;
+      if (this.here && busy) this.timer = setTimeout(() => this.poll(), 1500);
+    } catch (error) {
+      this.jobs.replaceChildren(trouble(error, () => this.poll()));
+    }
+  }
+
+  line(job) {
+    const running = job.state === "running" || job.state === "queued";
+    const stop = async () => { try { await ask("DELETE", `/jobs/${job.id}`); this.poll(); } catch (error) { tell(error.message, "bad"); } };
+    const told = { queued: "waiting", running: `${job.step}${job.total ? ` ${Math.round((100 * job.done) / job.total)}%` : ""}`, done: job.result.appended ? `${count(job.result.appended, "tracklet")} appended` : "was in the gallery already", failed: [job.problem.detail, job.problem.todo].filter(Boolean).join(". "), cancelled: "cancelled" }[job.state];
+    return h(`li.card.job.${job.state}`, {}, h("div", {}, h("b", {}, job.name), h("span.soft.small", {}, ` ${job.kind} · ${job.owner} · ${job.made.slice(0, 16).replace("T", " ")} UTC`)), h("div", {}, told),
+      job.state === "running" && h("progress", { max: job.total || 1, value: job.total ? job.done : null, "aria-label": job.step }),
+      running && this.world.role !== "viewer" && h("button.plain", { type: "button", onclick: stop }, "Cancel"));
+  }
+}

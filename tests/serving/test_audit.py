@@ -1,0 +1,142 @@
+"""The audit log: nothing is searched without a line, and changed lines show."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.serving.conftest import Open, Tokens
+from xreid.core.errors import DataError, XReidError
+from xreid.serving.audit import START, AuditLog, check
+
+
+def filled(path: Path, count: int = 5) -> AuditLog:
+    log = AuditLog(path)
+    for i in range(count):
+        log.write("anna", "search", {"found": i, "filters": {"cameras": ["gate"]}})
+    return log
+
+
+def test_lines_are_chained_and_go_on_after_a_restart(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "audit.jsonl"
+    first = filled(path)
+    first.close()
+    again = AuditLog(path)
+    assert again.head == first.head
+    again.write("bob", "erase", {})
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["n"] for line in lines] == [1, 2, 3, 4, 5, 6]
+    assert lines[0]["prev"] == START
+    assert all(b["prev"] == a["hash"] for a, b in pairwise(lines))
+    assert check(path).broken_at is None
+    assert check(path).head == again.head
+    assert path.stat().st_mode & 0o077 == 0
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data())
+def test_any_change_of_a_line_shows(tmp_path_factory: pytest.TempPathFactory, data: st.DataObject) -> None:
+    path = tmp_path_factory.mktemp("log") / "audit.jsonl"
+    filled(path).close()
+    lines = path.read_bytes().splitlines(keepends=True)
+    which = data.draw(st.integers(0, 3), label="line")
+    how = data.draw(st.sampled_from(["change", "remove", "swap", "insert"]), label="how")
+    if how == "change":
+        entry = json.loads(lines[which])
+        entry["found"] = 99
+        lines[which] = json.dumps(entry, separators=(",", ":")).encode() + b"\n"
+    elif how == "remove":
+        del lines[which]
+    elif how == "swap":
+        lines[which], lines[which + 1] = lines[which + 1], lines[which]
+    else:
+        lines.insert(which, lines[which])
+    path.write_bytes(b"".join(lines))
+    broken = check(path).broken_at
+    assert broken is not None
+    assert which + 1 <= broken <= which + 2
+
+
+def test_lines_cut_off_show_against_a_head_kept_elsewhere(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    head = filled(path).head
+    path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[:3]))
+    assert check(path).broken_at is None
+    assert check(path).head != head
+
+
+def test_half_a_line_of_a_killed_server_is_cut_off_and_told(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    filled(path, 2).close()
+    with open(path, "ab") as file:
+        file.write(b'{"n":3,"at":"20')
+    log = AuditLog(path)
+    assert log.head.count == 3
+    assert log.newest(before=None, limit=1)[0]["what"] == "recovered"
+    assert check(path).broken_at is None
+
+
+def test_a_changed_end_is_refused_and_two_servers_do_not_share(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = filled(path)
+    with pytest.raises(XReidError, match="another server writes"):
+        AuditLog(path)
+    log.close()
+    path.write_bytes(path.read_bytes().replace(b'"found":4', b'"found":5'))
+    with pytest.raises(DataError, match="does not hold"):
+        AuditLog(path)
+
+
+def test_newest_pages_backwards(tmp_path: Path) -> None:
+    log = filled(tmp_path / "audit.jsonl", 7)
+    assert [entry["n"] for entry in log.newest(before=None, limit=3)] == [7, 6, 5]
+    assert [entry["n"] for entry in log.newest(before=5, limit=3)] == [4, 3, 2]
+    assert [entry["n"] for entry in log.newest(before=2, limit=3)] == [1]
+    assert log.newest(before=1, limit=3) == []
+
+
+def test_a_search_is_written_down(opened: Open, tokens: Tokens) -> None:
+    client = opened(token_file=tokens.file)
+    operator = tokens.header("operator")
+    row = client.get("/api/v1/tracklets?limit=1", headers=operator).json()["items"][0]["id"]
+    asked = {"tracklets": [row], "filters": {"cameras": ["yard"], "modality": "ir"}, "top": 4}
+    answer = client.post("/api/v1/search", json=asked, headers=operator).json()
+    page = client.get("/api/v1/audit?verify=true", headers=tokens.header("admin")).json()
+    entry = page["entries"][0]
+    assert (entry["who"], entry["what"]) == ("operator-1", "search")
+    assert entry["tracklets"] == [row]
+    assert entry["filters"] == {"cameras": ["yard"], "modality": "ir"}
+    assert entry["found"] == len(answer["hits"]) == 4
+    assert entry["at"][:2] == "20"
+    assert page["intact"] is True
+    assert page["head"] == entry["hash"]
+
+
+def test_what_cannot_be_written_down_is_not_answered(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = opened()
+    row = client.get("/api/v1/tracklets?limit=1").json()["items"][0]["id"]
+    site = client.app.state.site  # type: ignore[attr-defined]
+
+    class Full:
+        def __init__(self, file: object) -> None:
+            self.file = file
+
+        def fileno(self) -> int:
+            return self.file.fileno()  # type: ignore[attr-defined, no-any-return]
+
+        def write(self, data: bytes) -> int:
+            raise OSError(28, "No space left on device")
+
+        def close(self) -> None:
+            self.file.close()  # type: ignore[attr-defined]
+
+    monkeypatch.setattr(site.audit, "_file", Full(site.audit._file))
+    answer = client.post("/api/v1/search", json={"tracklets": [row]})
+    assert answer.status_code == 500
+    assert "audit log" in answer.json()["detail"]
+    assert "hits" not in answer.json()
