@@ -26,12 +26,12 @@ from xreid.simulation.studio import shoot_encoded
 
 STAGES = {  # stage: functions (file, name) whose cumulative time it is
     "draw figures (raster)": (("raster.py", "draw"), ("raster.py", "crevices"), ("raster.py", "look_up")),
-    "shadows": (("render.py", "_cast_shadow"),),
+    "shadows": (("render.py", "cast_shadow"),),
     "background": (("render.py", "_background"),),
     "sensor": (("sensor.py", "expose"),),
     "JPEG": (("sensor.py", "encode"),),
     "pose and project, once a walk": (("walk.py", "place"), ("render.py", "view_of")),
-    "people, once each": (("studio.py", "_cast_person"),),
+    "people, once each": (("studio.py", "cast_person"),),
     "scenes, once a camera": (("scene.py", "paint_scene"),),
 }
 
@@ -47,7 +47,7 @@ def rate(config: SimulationConfig, workers: int) -> float:
 def stages(config: SimulationConfig, walks: int) -> tuple[float, dict[str, float]]:
     """Milliseconds a frame in one process, in all and by stage (under the profiler, so only shares count)."""
     cv2.setNumThreads(1)
-    studio._cast_person.cache_clear()
+    studio.cast_person.cache_clear()
     studio._set_up.cache_clear()
     plan = plan_walks(config)[:walks]
     profile = cProfile.Profile()

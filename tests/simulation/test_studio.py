@@ -25,13 +25,13 @@ def test_infrared_does_not_see_colour(
 ) -> None:
     walk = walk_of(hitsz_config, Modality.INFRARED)
     before = shoot(hitsz_config, walk).images[Modality.INFRARED]
-    original = studio._cast_person
+    original = studio.cast_person
 
     def recoloured(*key: object):
         person, mesh, atlas = original(*key)
         return person, mesh, Atlas(visible=255 - atlas.visible, infrared=atlas.infrared)
 
-    monkeypatch.setattr(studio, "_cast_person", recoloured)
+    monkeypatch.setattr(studio, "cast_person", recoloured)
     after = shoot(hitsz_config, walk).images[Modality.INFRARED]
     assert all((a == b).all() for a, b in zip(before, after, strict=True))
 

@@ -1,4 +1,4 @@
-"""`xreid simulate OUT`: write a simulated archive, a contact sheet of it, or both."""
+"""`xreid simulate OUT`: write a simulated archive, a contact sheet of it, or both; with `--site` a site."""
 
 from __future__ import annotations
 
@@ -25,11 +25,13 @@ class SimulateOptions(SimulationConfig):
         workers: Processes; 0 for one per core. The files are the same for any number.
         contact_sheet: Write a picture of some people in both spectra to this file (.jpg or .png); without
             OUT only the picture is made.
+        site: Write a site instead: cameras, videos, true tracks; see `xreid simulate --site --help`.
     """
 
     out: Path | None = None
     workers: int = 0
     contact_sheet: Path | None = None
+    site: bool = False
 
     def configuration(self) -> SimulationConfig:
         """The part that decides what is in the archive."""
@@ -38,7 +40,13 @@ class SimulateOptions(SimulationConfig):
 
 def main(argv: Sequence[str]) -> int:
     """Write the archive, then the contact sheet; print what was written."""
-    options = parse(SimulateOptions, _expand_preset(argv), verb="simulate", positional=("out",))
+    if any(word in ("--site", "--site=true") for word in argv):
+        from xreid.cli import simulate_site
+
+        return simulate_site.main(argv)
+    options = parse(
+        SimulateOptions, expand_preset(argv, preset_options), verb="simulate", positional=("out",)
+    )
     if options.out is None and options.contact_sheet is None:
         raise ConfigError("nothing to write", expected="OUT or --contact-sheet FILE")
     if options.contact_sheet is not None:
@@ -50,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         from xreid.simulation.generate import simulate
 
         start = time.perf_counter()
-        with _progress() as tell:
+        with frame_progress() as tell:
             summary = simulate(config, options.out, workers=options.workers, progress=tell)
         seconds = time.perf_counter() - start
         rate = f", {summary.rendered / seconds:.0f} frames/s" if summary.rendered else ""
@@ -65,7 +73,7 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def _expand_preset(argv: Sequence[str]) -> list[str]:
+def expand_preset(argv: Sequence[str], options_of: Callable[[str], list[str]]) -> list[str]:
     """Replace `--preset NAME` by the options it stands for, before all others, so that those override it."""
     words, preset = list(argv), None
     for i, word in enumerate(words):
@@ -82,11 +90,11 @@ def _expand_preset(argv: Sequence[str]) -> list[str]:
     if preset is None:
         return words
     place = 1 if words and not words[0].startswith("-") else 0
-    return words[:place] + preset_options(preset) + words[place:]
+    return words[:place] + options_of(preset) + words[place:]
 
 
 @contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
+def frame_progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal; elsewhere a line for every tenth."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

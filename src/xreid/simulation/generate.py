@@ -3,31 +3,25 @@
 from __future__ import annotations
 
 import errno
-import json
-import multiprocessing
-import os
 import shutil
 import tempfile
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 
-import cv2
-
-from xreid.core.errors import ConfigError, XReidError
-from xreid.core.files import read_json, write_json
+from xreid.core.errors import XReidError
+from xreid.core.files import write_json
 from xreid.simulation.archive import folders, frame_names, write_lists
 from xreid.simulation.config import SimulationConfig
+from xreid.simulation.marker import begin
 from xreid.simulation.plan import PlannedWalk, plan_walks
+from xreid.simulation.pool import check_workers, spread
 
 FORMAT_VERSION = 3
+MARKER = "simulation.json"
 PART = ".part-"  # folders that are being written
 NOTE = (
     "SYNTHETIC: every frame of this archive was computed by `xreid simulate`. It shows no real person, "
@@ -74,16 +68,15 @@ def simulate(
         ConfigError: The folder holds something else or was begun with another configuration.
         XReidError: It cannot be written.
     """
-    if workers < 0:
-        raise ConfigError("--workers is negative", expected="0 (one per processor) or more", got=str(workers))
+    check_workers(workers)
     walks = plan_walks(config)
     frames = sum(_file_count(config, walk) for walk in walks)
     tell = progress or (lambda done, total: None)
-    if not _begin(config, out):
+    if not begin(out, marker=MARKER, description=_description(config)):
         rendered = _render_all(config, walks, out, workers=workers, tell=lambda done: tell(done, frames))
         write_lists(config, walks, out)
         counts = {"identities": len({w.identity for w in walks}), "walks": len(walks), "frames": frames}
-        write_json(out / "simulation.json", _description(config) | {"complete": True, "counts": counts})
+        write_json(out / MARKER, _description(config) | {"complete": True, "counts": counts})
     else:
         rendered = 0
         tell(frames, frames)
@@ -104,41 +97,6 @@ def _description(config: SimulationConfig) -> dict[str, Any]:
     return {"format": FORMAT_VERSION, "note": NOTE, "config": config.resolved()}
 
 
-def _begin(config: SimulationConfig, out: Path) -> bool:
-    """Check or mark the folder; True where the archive is complete already."""
-    marker = out / "simulation.json"
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"{out} is not a folder", todo="Choose another name.")
-    if not marker.exists():
-        if out.is_dir() and any(not entry.name.startswith(".simulation.json") for entry in out.iterdir()):
-            raise ConfigError(
-                f"{out} is not empty and holds no simulation", todo="Choose a new folder, or empty this one."
-            )
-        write_json(marker, _description(config) | {"complete": False})
-        return False
-    begun = read_json(marker, what="simulation")
-    if (
-        not isinstance(begun, dict)
-        or begun.get("format") != FORMAT_VERSION
-        or not isinstance(begun.get("config"), dict)
-    ):
-        raise ConfigError(
-            f"{marker} is of another version",
-            todo="Choose a new folder, or delete this one and simulate again.",
-        )
-    wanted = json.loads(json.dumps(config.resolved()))
-    if begun["config"] != wanted:
-        names = sorted({*begun["config"], *wanted})
-        differing = [name for name in names if begun["config"].get(name) != wanted.get(name)]
-        raise ConfigError(
-            f"{out} was simulated with another configuration",
-            expected=", ".join(f"{name}={begun['config'].get(name)}" for name in differing),
-            got=", ".join(f"{name}={wanted.get(name)}" for name in differing),
-            todo="Choose a new folder, or delete this one.",
-        )
-    return bool(begun.get("complete"))
-
-
 def _render_all(
     config: SimulationConfig,
     walks: Sequence[PlannedWalk],
@@ -152,71 +110,10 @@ def _render_all(
     people = [list(group) for _, group in groupby(walks, key=lambda walk: walk.identity)]
     task = partial(_render_person, config, out)
     done = rendered = 0
-    for count, new in _spread(task, people, workers=workers or os.cpu_count() or 1):
+    for count, new in spread(task, people, workers=workers):
         done, rendered = done + count, rendered + new
         tell(done)
     return rendered
-
-
-def _spread(
-    task: Callable[[list[PlannedWalk]], tuple[int, int]],
-    people: list[list[PlannedWalk]],
-    *,
-    workers: int,
-) -> Iterator[tuple[int, int]]:
-    """Run the task for every person, in this process or in several, in any order."""
-    workers = min(workers, len(people))
-    if workers == 1:
-        yield from map(task, people)
-        return
-    with (
-        _one_thread_each(),
-        ProcessPoolExecutor(
-            workers, mp_context=multiprocessing.get_context("spawn"), initializer=_settle
-        ) as pool,
-    ):
-        waiting: set[Future[tuple[int, int]]] = {pool.submit(task, person) for person in people}
-        try:
-            while waiting:
-                ready, waiting = wait(waiting, return_when=FIRST_COMPLETED)
-                yield from (future.result() for future in ready)
-        except BrokenProcessPool as error:
-            raise XReidError(
-                "a simulation process was killed",
-                todo="Run the same command again, it continues; or use fewer --workers.",
-            ) from error
-        finally:
-            for future in waiting:
-                future.cancel()
-
-
-@contextmanager
-def _one_thread_each() -> Iterator[None]:
-    """Let the processes that are started meanwhile use one thread each for matrix products."""
-    names = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
-    before = {name: os.environ.get(name) for name in names}
-    os.environ.update(dict.fromkeys(names, "1"))
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _settle() -> None:
-    """Prepare a process of the pool: one thread, and no life after the main process is killed."""
-    cv2.setNumThreads(1)
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    os._exit(1)
 
 
 def _render_person(config: SimulationConfig, out: Path, walks: list[PlannedWalk]) -> tuple[int, int]:

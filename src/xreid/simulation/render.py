@@ -106,7 +106,7 @@ def render_walk(
         image = _background(scene, left, top, zoom, size)
         order = sorted(range(len(actors)), key=lambda i: -float(shots[i].depth[frame].mean()))
         for i in order:
-            _cast_shadow(image, actors[i], camera, frame, corner=corner, zoom=zoom)
+            cast_shadow(image, actors[i], camera, frame, corner=corner, zoom=zoom)
         for i in order:
             _draw_actor(image, actors[i], shots[i], camera, frame, corner=corner, zoom=zoom)
         if nuisance.occluder is not None:
@@ -146,10 +146,27 @@ _LIMBS = (
 )
 
 
-def _cast_shadow(
-    image: Floats, actor: Actor, camera: Camera, frame: int, *, corner: Floats, zoom: float
+def cast_shadow(
+    image: Floats,
+    actor: Actor,
+    camera: Camera,
+    frame: int,
+    *,
+    corner: Floats,
+    zoom: float,
+    tall: int | None = None,
 ) -> None:
-    """Darken the ground under the feet and, in the visible, away from the sun."""
+    """Darken the ground under the feet and, in the visible, away from the sun.
+
+    Args:
+        image: float32 [H, W] or [H, W, 3], changed in place.
+        actor: Who.
+        camera: The camera.
+        frame: Number of the frame.
+        corner: Left and top of the image in the camera's frame.
+        zoom: Pixels of the image for one of the frame.
+        tall: Height of the figure in pixels of the image; none: the image is as high as the figure.
+    """
     points, bones = actor.placed.points[frame], actor.mesh.bones[:, 0]
     infrared = camera.modality is Modality.INFRARED
     mask = np.zeros(image.shape[:2], np.uint8)
@@ -164,7 +181,7 @@ def _cast_shadow(
         if lifted < 0.2:
             flat = sole * np.array([1, 1, 0], np.float32)
             _fill_hull(mask, camera, flat, corner, zoom, int((150 if infrared else 210) * (1 - 3.5 * lifted)))
-    window = max(3, round(image.shape[0] / 28) | 1)
+    window = max(3, round((tall or image.shape[0]) / 28) | 1)
     factor = 1 - cv2.blur(cv2.blur(mask, (window, window)), (window, window)).astype(np.float32) / 255
     image *= factor if image.ndim == 2 else factor[..., None]
 
@@ -182,6 +199,40 @@ def _draw_actor(
     pixels = (view.pixels[frame] - corner) * np.float32(zoom)
     if pixels[:, 0].max() < 0 or pixels[:, 0].min() > size[1] or pixels[:, 1].min() > size[0]:
         return
+    figure = paint_figure(pixels, view, actor, camera, frame, size=(size[0], size[1]))
+    if figure is not None:
+        weight = figure.weight if image.ndim == 2 else figure.weight[..., None]
+        image += weight * (figure.light - image)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A drawn figure: light float32 [H, W] or [H, W, 3], 0 beside it, its share of each pixel, its outline.
+
+    Attributes:
+        light: 0..255.
+        weight: float32 [H, W], 0..1, soft at the outline.
+        mask: float32 [H, W], 1 where covered.
+    """
+
+    light: Floats
+    weight: Floats
+    mask: Floats
+
+
+def paint_figure(
+    pixels: Floats, view: View, actor: Actor, camera: Camera, frame: int, *, size: tuple[int, int]
+) -> Figure | None:
+    """Draw a figure alone, or None where nothing of it falls into the picture.
+
+    Args:
+        pixels: float32 [V, 2], positions in the picture.
+        view: The actor as the camera sees it.
+        actor: Who.
+        camera: The camera.
+        frame: Number of the frame.
+        size: Height and width of the picture.
+    """
     surface = draw(
         np.clip(pixels, -4000, 4000),
         view.depth[frame],
@@ -190,18 +241,19 @@ def _draw_actor(
         lift=actor.mesh.lift,
         uv=actor.mesh.uv,
         shade=view.light[frame],
-        size=(size[0], size[1]),
+        size=size,
     )
     if surface is None:
-        return
-    light = surface.shade * crevices(surface, (size[0], size[1]))
+        return None
+    light = surface.shade * crevices(surface, size)
     infrared = camera.modality is Modality.INFRARED
     values = surface.look_up(actor.atlas.infrared if infrared else actor.atlas.visible)
-    layer = image.copy().reshape(-1) if infrared else image.copy().reshape(-1, 3)
+    layer = np.zeros((size[0] * size[1], *values.shape[1:]), np.float32)
     layer[surface.pixels] = values * (light if infrared else light[:, None])
     soft = cv2.GaussianBlur(surface.mask, (0, 0), 0.8 * size[0] / 256 + 0.1)
-    weight = soft * surface.mask if infrared else (soft * surface.mask)[..., None]
-    image += weight * (layer.reshape(image.shape) - image)
+    return Figure(
+        light=layer.reshape(*size, *values.shape[1:]), weight=soft * surface.mask, mask=surface.mask
+    )
 
 
 def _leave_half(outline: Floats, width: int) -> Floats:

@@ -38,8 +38,13 @@ class Hits:
     distance: Floats
 
 
-def paint_scene(seed: int, camera: Camera) -> Bytes:
+def paint_scene(seed: int, camera: Camera, *, side_wall: bool = True) -> Bytes:
     """The picture of the empty scene as the sensor would get it before its own processing.
+
+    Args:
+        seed: Of the world.
+        camera: The camera.
+        side_wall: Whether a wall may stand along the path; without, people can come from both sides.
 
     Returns:
         uint8 [360, 640, 3] (visible) or [360, 640] (infrared).
@@ -47,7 +52,7 @@ def paint_scene(seed: int, camera: Camera) -> Bytes:
     rng = numpy_generator(seed, "scene", camera.name)
     wall_y = camera.far_m + float(rng.uniform(2.0, 7.0))
     wall_x = float(rng.choice([-1, 1]) * rng.uniform(2.6, 5.0)) if rng.random() < 0.55 else None
-    hits = _cast(camera, wall_y=wall_y, wall_x=wall_x)
+    hits = _cast(camera, wall_y=wall_y, wall_x=wall_x if side_wall else None)
     image = np.zeros((*hits.x.shape, 4), np.float32)
     surfaces = (_ground(rng, hits), _wall(rng, hits), _wall(rng, hits, along=hits.y))
     for kind, surface in enumerate(surfaces):

@@ -53,16 +53,8 @@ def expose(
     """
     height, width = light.shape[:2]
     grow = height / 256
-    image = _optics(light, camera, nuisance, grow)
-    image = image * np.float32(camera.exposure * nuisance.flicker[frame])
-    if camera.modality.value == "ir":
-        image = image * _lamp(camera, box, (height, width))
-    else:
-        grey = image @ np.array([0.114, 0.587, 0.299], np.float32)
-        image = grey[..., None] + camera.saturation * (image - grey[..., None])
-        image = image * np.array(camera.cast, np.float32)
-    image = np.clip(image / 255, 0, 1.2) ** np.float32(camera.gamma)
-    image = 255 * (camera.lift + camera.contrast * (1 - camera.lift) * image)
+    image = focus(light, camera, nuisance, grow)
+    image = develop(image, camera, gain=nuisance.flicker[frame], box=box)
     sigma = camera.noise * (0.3 + 0.9 * nuisance.strength)
     if image.ndim == 2:
         image = image + sigma * grain(rng, (height, width))
@@ -75,7 +67,38 @@ def expose(
     return np.clip(image, 0, 255).astype(np.uint8)
 
 
-def _optics(light: Floats, camera: Camera, nuisance: Nuisance, grow: float) -> Floats:
+def develop(image: Floats, camera: Camera, *, gain: float, box: tuple[float, float, float]) -> Floats:
+    """Light on the sensor to stored levels, without noise: gain, lamp or colours, tone curve.
+
+    Args:
+        image: float32 [H, W, 3] or [H, W], 0..255.
+        camera: The camera.
+        gain: Factor on its exposure.
+        box: Left, top and height of the picture in pixels of the camera's frame.
+
+    Returns:
+        float32 of the same shape, about 0..255.
+    """
+    image = image * np.float32(camera.exposure * gain)
+    if camera.modality.value == "ir":
+        image = image * _lamp(camera, box, (image.shape[0], image.shape[1]))
+    else:
+        grey = image @ np.array([0.114, 0.587, 0.299], np.float32)
+        image = grey[..., None] + camera.saturation * (image - grey[..., None])
+        image = image * np.array(camera.cast, np.float32)
+    image = np.clip(image / 255, 0, 1.2) ** np.float32(camera.gamma)
+    return 255 * (camera.lift + camera.contrast * (1 - camera.lift) * image)
+
+
+def focus(light: Floats, camera: Camera, nuisance: Nuisance, grow: float) -> Floats:
+    """What the lens makes of the light: lost detail, blur, smear, bloom.
+
+    Args:
+        light: float32 [H, W, 3] or [H, W].
+        camera: The camera.
+        nuisance: Strength, detail and smear.
+        grow: Pixels for one of a figure that is 256 pixels high.
+    """
     height, width = light.shape[:2]
     if nuisance.detail < 0.95:
         small = (max(8, round(width * nuisance.detail)), max(16, round(height * nuisance.detail)))

@@ -29,7 +29,8 @@ EXTRAS = 60  # different bystanders in a world
 
 
 @lru_cache(maxsize=96)
-def _cast_person(seed: int, name: str, difficulty: float) -> tuple[Person, Mesh, Atlas]:
+def cast_person(seed: int, name: str, difficulty: float) -> tuple[Person, Mesh, Atlas]:
+    """A person of a world, with figure and surface; those used last are kept."""
     person = draw_person(seed, name, difficulty=difficulty)
     return person, build_figure(person), paint_person(person, seed=seed, name=name)
 
@@ -63,7 +64,7 @@ def shoot(config: SimulationConfig, walk: PlannedWalk) -> Footage:
     Frame-aligned where the walk has both spectra: the same motion, boxes and nuisances.
     """
     seed, paired = config.seed, len(walk.modalities) > 1
-    person, mesh, atlas = _cast_person(seed, walk.person, config.difficulty)
+    person, mesh, atlas = cast_person(seed, walk.person, config.difficulty)
     rng = numpy_generator(seed, "walk", walk.key)
     camera, _ = _set_up(seed, walk.camera, walk.modalities[0], paired)
     path = draw_walk(rng, person, camera, frames=walk.frames, step_s=FRAME_STEP_S[config.layout])
@@ -112,7 +113,7 @@ def _bystander(
     if nuisance.bystander is None:
         return None
     name = f"extra-{int(rng.integers(EXTRAS))}"
-    person, mesh, atlas = _cast_person(config.seed, name, config.difficulty)
+    person, mesh, atlas = cast_person(config.seed, name, config.difficulty)
     frames = np.arange(len(path.phase), dtype=np.float32)[:, None]
     offset = np.array(nuisance.bystander, np.float32) + frames * np.array(nuisance.drift, np.float32)
     position = path.position + offset
