@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -15,7 +15,9 @@ from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from xreid.core.embeddings import EmbeddingSet
+    from xreid.core.pacing import Tell
     from xreid.core.tracklets import TrackletTable
+    from xreid.inference.embed import EmbedConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +44,10 @@ class EmbedOptions:
         device: auto, cpu, cuda or cuda:N; under torchrun each process takes its own.
         workers: Loader processes; 0 loads in a thread; default 0 on a CPU, up to 8 with a GPU.
         threads: Threads for arithmetic on the CPU; 0 for torch's own choice.
+        ray: Worker processes on Ray, here or on a cluster, which share the work; 0: this process alone.
+        ray_address: Of a running cluster: auto, or host:port; none starts Ray here, for this work only.
+        ray_cpus: Cores that a worker is given; fractions let several share one.
+        ray_gpus: GPUs that a worker is given.
     """
 
     checkpoint: Path
@@ -62,8 +68,16 @@ class EmbedOptions:
     device: str = "auto"
     workers: int | None = None
     threads: int = 0
+    ray: int = 0
+    ray_address: str | None = None
+    ray_cpus: float = 1.0
+    ray_gpus: float = 0.0
 
     def __post_init__(self) -> None:
+        if self.ray < 0:
+            raise ConfigError("ray must not be negative", got=str(self.ray))
+        if self.ray_address and not self.ray:
+            raise ConfigError("--ray_address needs workers", todo="Say how many: --ray N.")
         if self.threads < 0 or (self.workers or 0) < 0:
             raise ConfigError("threads and workers must not be negative")
         if self.held_out and self.subset:
@@ -84,16 +98,63 @@ def main(argv: Sequence[str]) -> int:
 def _embed(options: EmbedOptions) -> EmbeddingSet:
     import torch
 
-    from xreid.data.archive import open_archive
-    from xreid.evaluation.temporal_reranking import half_of
     from xreid.inference.calibrated import carry_calibration
     from xreid.inference.checkpoint import load_checkpoint
-    from xreid.inference.embed import EmbedConfig, embed_tracklets
+    from xreid.inference.embed import embed_tracklets
     from xreid.inference.processes import job, loader_workers
 
     if options.threads:
         torch.set_num_threads(options.threads)
-    config = EmbedConfig(
+    with (
+        job(options.device) as processes,
+        tracklet_progress("embed", show=processes.is_first) as (tell, note),
+    ):
+        model = load_checkpoint(options.checkpoint, processes.device)
+        table = _table(options)
+        if options.ray:
+            embeddings = _embed_on_ray(options, table, tell=tell, note=note)
+        else:
+            embeddings = embed_tracklets(
+                model,
+                table,
+                out=options.out,
+                config=_config(options),
+                processes=processes,
+                workers=loader_workers(options.workers, processes.device),
+                tell=tell,
+                note=note,
+            )
+        return carry_calibration(embeddings, model, out=options.out, write=processes.is_first, note=note)
+
+
+def _embed_on_ray(
+    options: EmbedOptions, table: TrackletTable, *, tell: Tell, note: Callable[[str], None]
+) -> EmbeddingSet:
+    from xreid.distribution.cluster import Cluster
+    from xreid.distribution.embedding import embed_on_cluster
+
+    return embed_on_cluster(
+        options.checkpoint,
+        table,
+        out=options.out,
+        cluster=Cluster(
+            workers=options.ray,
+            address=options.ray_address,
+            cpus=options.ray_cpus,
+            gpus=options.ray_gpus,
+        ),
+        config=_config(options),
+        device=options.device,
+        threads=options.threads or 1,
+        tell=tell,
+        note=note,
+    )
+
+
+def _config(options: EmbedOptions) -> EmbedConfig:
+    from xreid.inference.embed import EmbedConfig
+
+    return EmbedConfig(
         sampling=options.sampling,
         frames=options.frames,
         flip=None if options.flip == "auto" else options.flip == "on",
@@ -101,30 +162,16 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
         precision=options.precision,
         on_unreadable=options.on_unreadable,
     )
-    with (
-        job(options.device) as processes,
-        tracklet_progress("embed", show=processes.is_first) as (tell, note),
-    ):
-        model = load_checkpoint(options.checkpoint, processes.device)
-        table = open_archive(
-            options.data.absolute(),
-            layout=options.layout,
-            min_frames=options.min_frames,
-            strict=options.strict,
-        )
-        if options.part != "whole":
-            table = half_of(table, options.part)
-        embeddings = embed_tracklets(
-            model,
-            _chosen(table, options),
-            out=options.out,
-            config=config,
-            processes=processes,
-            workers=loader_workers(options.workers, processes.device),
-            tell=tell,
-            note=note,
-        )
-        return carry_calibration(embeddings, model, out=options.out, write=processes.is_first, note=note)
+
+
+def _table(options: EmbedOptions) -> TrackletTable:
+    from xreid.data.archive import open_archive
+    from xreid.evaluation.temporal_reranking import half_of
+
+    table = open_archive(
+        options.data.absolute(), layout=options.layout, min_frames=options.min_frames, strict=options.strict
+    )
+    return _chosen(table if options.part == "whole" else half_of(table, options.part), options)
 
 
 def _chosen(table: TrackletTable, options: EmbedOptions) -> TrackletTable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -228,73 +228,133 @@ def embed_tracklets(
     """
     me = processes or Processes(device=model.device)
     embedder = Embedder(model, table, config=config or EmbedConfig(), workers=workers, transform=transform)
-    job = _job_of(embedder)
-    parts_folder = out.parent / f".{out.name}.parts"
-    if me.broadcast(_is_done(out, embedder, job) if me.is_first else None):
+    job = EmbedJob(embedder, out)
+    if me.broadcast(job.is_done() if me.is_first else None):
         note(f"{out} already holds these embeddings")
         if me.is_first:
-            shutil.rmtree(parts_folder, ignore_errors=True)  # left, if killed right after the set was written
+            job.clear()  # left, if killed right after the set was written
         return EmbeddingSet.load(out)
     if me.is_first:
-        _prepare(parts_folder, job, note=note)
-        _note_unseen(embedder, note)
+        job.prepare(note)
     me.wait()
-    _embed_missing(embedder, parts_folder, me, tell=tell)
+    mine = list(range(len(job.parts)))[me.rank :: me.size]
+    job.make(mine, tell=tell)
     if embedder.reader.replaced:
         note(f"{embedder.reader.replaced} unreadable frames were replaced by their neighbours")
     me.wait()
     if me.is_first:
-        files = [_part_file(parts_folder, i) for i in range(len(_parts(embedder)))]
-        vectors = np.concatenate([np.load(file) for file in files])
-        EmbeddingSet(vectors=vectors, table=table, origin=embedder.origin).save(out)
-        shutil.rmtree(parts_folder, ignore_errors=True)
+        job.finish()
     me.wait()
     return EmbeddingSet.load(out)
 
 
-def _embed_missing(embedder: Embedder, folder: Path, me: Processes, *, tell: Tell) -> None:
-    """Embed this process's share of the parts that are not on disk."""
-    parts = list(enumerate(_parts(embedder)))[me.rank :: me.size]
-    missing = [(i, rows) for i, rows in parts if not _is_whole(_part_file(folder, i), len(rows))]
-    total, todo = sum(len(rows) for _, rows in parts), sum(len(rows) for _, rows in missing)
-    done = total - todo
-    tell(done, total)
-    vectors_of_parts = embedder.embed_parts([rows for _, rows in missing])
-    for (number, rows), vectors in zip(missing, vectors_of_parts, strict=True):
-        with atomic_file(_part_file(folder, number)) as temporary:
-            np.save(temporary, vectors)
-        done += len(rows)
+class EmbedJob:
+    """An embedding set made part by part, by one process or by all that reach its folder.
+
+    A part is a range of rows and a file beside `out`; what is on disk is not made again.
+
+    Args:
+        embedder: Over the whole table.
+        out: The set's folder.
+    """
+
+    def __init__(self, embedder: Embedder, out: Path) -> None:
+        self.embedder, self.out = embedder, out
+        self.folder = out.parent / f".{out.name}.parts"
+        count, size = len(embedder.table), embedder.config.tracklets_per_part
+        self.parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
+
+    def is_done(self) -> bool:
+        """Whether `out` holds the result.
+
+        Raises:
+            ConfigError: It holds something else.
+        """
+        if not self.out.exists():
+            return False
+        try:
+            found = EmbeddingSet.load(self.out)
+        except DataError as error:
+            raise ConfigError(
+                f"{self.out} exists and is no embedding set", todo="Choose another folder."
+            ) from error
+        same = found.origin.key == self.embedder.origin.key
+        if same and table_hash(found.table) == table_hash(self.embedder.table):
+            return True
+        raise ConfigError(
+            f"{self.out} holds embeddings of another model, other options or other tracklets",
+            todo="Choose another folder, or remove that one.",
+        )
+
+    def prepare(self, note: Callable[[str], None]) -> None:
+        """Make the folder of parts; parts of another job are dropped, those of this one kept."""
+        _note_unseen(self.embedder, note)
+        if self.folder.exists():
+            try:
+                same = read_json(self.folder / _JOB) == self._identity()
+            except DataError:
+                same = False
+            if same:
+                for stray in self.folder.glob(".*"):  # half-written by a process that was killed
+                    stray.unlink(missing_ok=True)
+                note(f"going on with the parts in {self.folder}")
+                return
+            shutil.rmtree(self.folder)
+        write_json(self.folder / _JOB, self._identity())
+
+    def missing(self, numbers: Iterable[int]) -> list[int]:
+        """Those of these parts that are not on disk."""
+        return [number for number in numbers if not self._is_whole(number)]
+
+    def make(self, numbers: Sequence[int], *, tell: Tell = lambda done, total: None) -> None:
+        """Embed those of these parts that are not on disk.
+
+        Args:
+            numbers: Parts.
+            tell: Called with tracklets done and to do.
+        """
+        missing = self.missing(numbers)
+        total, todo = (sum(len(self.parts[n]) for n in some) for some in (numbers, missing))
+        done = total - todo
         tell(done, total)
+        made = self.embedder.embed_parts([self.parts[number] for number in missing])
+        for number, vectors in zip(missing, made, strict=True):
+            with atomic_file(self._file(number)) as temporary:
+                np.save(temporary, vectors)
+            done += len(self.parts[number])
+            tell(done, total)
 
+    def finish(self) -> None:
+        """Write the set from all its parts."""
+        vectors = np.concatenate([np.load(self._file(number)) for number in range(len(self.parts))])
+        EmbeddingSet(vectors=vectors, table=self.embedder.table, origin=self.embedder.origin).save(self.out)
+        self.clear()
 
-def _parts(embedder: Embedder) -> list[range]:
-    count, size = len(embedder.table), embedder.config.tracklets_per_part
-    return [range(start, min(start + size, count)) for start in range(0, count, size)]
+    def clear(self) -> None:
+        """Remove the folder of parts."""
+        shutil.rmtree(self.folder, ignore_errors=True)
 
+    def _file(self, number: int) -> Path:
+        return self.folder / f"{number:06d}.npy"
 
-def _part_file(folder: Path, number: int) -> Path:
-    return folder / f"{number:06d}.npy"
+    def _is_whole(self, number: int) -> bool:
+        try:
+            return len(np.load(self._file(number), mmap_mode="r")) == len(self.parts[number])
+        except (OSError, ValueError, EOFError):
+            return False
 
-
-def _is_whole(path: Path, rows: int) -> bool:
-    try:
-        return len(np.load(path, mmap_mode="r")) == rows
-    except (OSError, ValueError, EOFError):
-        return False
-
-
-def _job_of(embedder: Embedder) -> dict[str, Any]:
-    """What must agree for work found on disk to be of use."""
-    origin, table, config = embedder.origin, embedder.table, embedder.config
-    return {
-        "checkpoint": origin.checkpoint,
-        "config": origin.config,
-        "preprocessing": origin.preprocessing,
-        "batch": config.clips_per_batch,
-        "part": config.tracklets_per_part,
-        "on_unreadable": config.on_unreadable,
-        "tracklets": table_hash(table),
-    }
+    def _identity(self) -> dict[str, Any]:
+        """What must agree for work found on disk to be of use."""
+        origin, config = self.embedder.origin, self.embedder.config
+        return {
+            "checkpoint": origin.checkpoint,
+            "config": origin.config,
+            "preprocessing": origin.preprocessing,
+            "batch": config.clips_per_batch,
+            "part": config.tracklets_per_part,
+            "on_unreadable": config.on_unreadable,
+            "tracklets": table_hash(self.embedder.table),
+        }
 
 
 def table_hash(table: TrackletTable) -> str:
@@ -302,42 +362,6 @@ def table_hash(table: TrackletTable) -> str:
     return sha256_of_value(
         [[row.name, row.identity, row.camera, row.modality.value, row.subset, row.frames] for row in table]
     )
-
-
-def _is_done(out: Path, embedder: Embedder, job: dict[str, Any]) -> bool:
-    """Whether `out` holds the result.
-
-    Raises:
-        ConfigError: It holds something else.
-    """
-    if not out.exists():
-        return False
-    try:
-        found = EmbeddingSet.load(out)
-    except DataError as error:
-        raise ConfigError(f"{out} exists and is no embedding set", todo="Choose another folder.") from error
-    if found.origin.key == embedder.origin.key and table_hash(found.table) == job["tracklets"]:
-        return True
-    raise ConfigError(
-        f"{out} holds embeddings of another model, other options or other tracklets",
-        todo="Choose another folder, or remove that one.",
-    )
-
-
-def _prepare(folder: Path, job: dict[str, Any], *, note: Callable[[str], None]) -> None:
-    """Make the folder of parts; parts of another job are dropped, those of this one kept."""
-    if folder.exists():
-        try:
-            same = read_json(folder / _JOB) == job
-        except DataError:
-            same = False
-        if same:
-            for stray in folder.glob(".*"):  # half-written by a process that was killed
-                stray.unlink(missing_ok=True)
-            note(f"going on with the parts in {folder}")
-            return
-        shutil.rmtree(folder)
-    write_json(folder / _JOB, job)
 
 
 def _note_unseen(embedder: Embedder, note: Callable[[str], None]) -> None:

@@ -1,0 +1,1 @@
+"""The same work on one process, on all of a machine, or on a cluster."""
