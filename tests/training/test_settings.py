@@ -51,6 +51,15 @@ def test_paper_is_the_letter_of_the_paper() -> None:
     assert network.weights == CLIP_WEIGHTS
 
 
+@pytest.mark.parametrize("scale", ["vit-b16", "tiny"])
+def test_best_differs_from_paper_by_mirror_images(scale: str) -> None:
+    best, paper = (preset_named(name, scale=scale) for name in ("best", "paper"))
+    assert differences(to_plain(best), to_plain(paper)) == [
+        "preset best -> paper",
+        "batch.test_flip True -> False",
+    ]
+
+
 def test_official_leaves_out_what_the_authors_code_leaves_out() -> None:
     config = preset_named("official", scale="vit-b16")
     assert not config.network.use_lii
@@ -131,7 +140,7 @@ def test_spellings() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*PLACE, "--preset", "nonsense"], "unknown preset 'nonsense'; expected paper, official, baseline"),
+        ([*PLACE, "--preset", "nonsense"], "unknown preset 'nonsense'; expected paper, best, official, baseline"),
         ([*PLACE, "--scale=huge"], "unknown scale"),
         ([*PLACE, "--train.epoch", "3"], "train.epoch"),
         ([*PLACE, "--train.epochs", "three"], r"train\.epochs"),
