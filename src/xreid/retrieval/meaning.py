@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -11,9 +12,8 @@ import numpy as np
 from xreid.core.tracklets import Modality
 from xreid.evaluation.calibration import Calibration, probability
 from xreid.evaluation.pairs import KINDS, kind_of
-from xreid.retrieval.columns import Filter
-from xreid.retrieval.engine import Vectors
-from xreid.retrieval.gallery import Found, Gallery
+from xreid.retrieval.camera_graph import Transition, log_factor
+from xreid.retrieval.evidence import Floats, margins_of, ratios_of
 
 Order = Literal["cosine", "calibrated"]
 
@@ -23,13 +23,17 @@ class Verdict:
     """What the calibration says of one hit.
 
     Attributes:
-        probability: That both tracklets show one person, at the prior; None where the calibration does not
-            cover this kind of pair.
+        probability: That it shows the query's person, by looks alone, at the prior; None where the
+            calibration does not cover this kind of pair.
         accepted: Whether the score is above the stored threshold; None where there is none.
+        ratio: Log-likelihood ratio of the looks (natural logarithm); None as for `probability`.
+        combined: The probability with space and time taken in; that of the looks where nothing was judged.
     """
 
     probability: float | None
     accepted: bool | None
+    ratio: float | None = None
+    combined: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,17 +56,55 @@ class Meaning:
         """The prior of a search among that many tracklets."""
         return min(0.5, 1 / max(1, searched)) if self.prior is None else self.prior
 
-    def verdict(self, score: float, pair: tuple[Modality, Modality], *, searched: int) -> Verdict:
-        """What this score of this pair of modalities means."""
-        kind = self.calibration.kinds.get(kind_of(*pair))
-        if kind is None:
+    def verdicts(
+        self,
+        cosines: Floats,
+        asking: Sequence[Modality],
+        answering: Sequence[Modality],
+        *,
+        searched: int,
+        transitions: Sequence[Transition | None] = (),
+    ) -> list[Verdict]:
+        """What the cosines between the examples of a query and its hits mean.
+
+        Args:
+            cosines: float64 [M, N].
+            asking: Modalities of the M examples; their log-likelihood ratios are averaged.
+            answering: Modalities of the N hits.
+            searched: Tracklets that were searched.
+            transitions: What space and time say of each hit; empty where nobody judged.
+        """
+        ratios = ratios_of(self.calibration, cosines, asking, answering).mean(axis=0)
+        margins = margins_of(self.calibration, cosines, asking, answering).mean(axis=0)
+        judged = transitions or [None] * len(answering)
+        prior = self.prior_of(searched)
+        return [
+            self._verdict(float(ratio), float(margin), transition, prior=prior)
+            for ratio, margin, transition in zip(ratios, margins, judged, strict=True)
+        ]
+
+    def _verdict(
+        self, ratio: float, margin: float, transition: Transition | None, *, prior: float
+    ) -> Verdict:
+        if math.isnan(ratio):
             return Verdict(probability=None, accepted=None)
-        llr = kind.llr(score, method=self.calibration.method)
-        cut = kind.threshold.score
         return Verdict(
-            probability=float(probability(llr, prior=self.prior_of(searched))),
-            accepted=None if cut is None else score > cut,
+            probability=float(probability(ratio, prior=prior)),
+            accepted=None if math.isnan(margin) else margin > 0,
+            ratio=ratio,
+            combined=float(probability(ratio + log_factor(transition), prior=prior)),
         )
+
+    def lines(self, asking: Sequence[Modality], answering: Modality) -> tuple[Floats, Floats]:
+        """Slope and offset of the logistic fit for each example, float64 [M] each.
+
+        The logistic fit ranks (the isotonic one is constant beyond its ends).
+
+        Raises:
+            ProtocolError: The calibration does not cover a kind of pairs.
+        """
+        kinds = [self.calibration.kind(kind_of(one, answering)) for one in asking]
+        return np.array([kind.slope for kind in kinds]), np.array([kind.offset for kind in kinds])
 
     def note(self) -> str:
         """What a reader must know beside the answers."""
@@ -83,37 +125,3 @@ class Meaning:
             "the prior named beside it; it holds for people and cameras like those, and is no proof."
             f"{without if lacking else ''} {unknown}"
         )
-
-
-def nearest_by_ratio(
-    gallery: Gallery,
-    meaning: Meaning,
-    vectors: Vectors,
-    modalities: Sequence[Modality],
-    *,
-    k: int,
-    rules: Sequence[Filter],
-    exclude: Sequence[Collection[str]],
-) -> list[list[Found]]:
-    """The k tracklets of greatest log-likelihood ratio for each query, with their cosines; ties by id.
-
-    Within a modality that is the order of the cosines, so the first k of each are enough. The logistic fit
-    ranks (the isotonic one is constant beyond its ends).
-
-    Raises:
-        ProtocolError: The calibration does not cover a kind of pairs.
-    """
-    pools: list[list[tuple[float, str, Found]]] = [[] for _ in modalities]
-    for answering in Modality:
-        asked = [i for i, rule in enumerate(rules) if rule.modality in (None, answering)]
-        if not asked:
-            continue
-        only = [replace(rules[i], modality=answering) for i in asked]
-        best = gallery.nearest(vectors[asked], k=k, rules=only, exclude=[exclude[i] for i in asked])
-        for i, found in zip(asked, best, strict=True):
-            if found:
-                kind = meaning.calibration.kind(kind_of(modalities[i], answering))
-                scores = np.array([one.score for one in found])
-                ratios = kind.llr(scores, method="logistic")
-                pools[i] += [(-float(r), one.entry.id, one) for r, one in zip(ratios, found, strict=True)]
-    return [[one for _, _, one in sorted(pool, key=lambda line: line[:2])[:k]] for pool in pools]
