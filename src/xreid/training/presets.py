@@ -53,9 +53,10 @@ def official() -> TrainConfig:
 
 
 def best() -> TrainConfig:
-    """The paper's, with what earned its place on people held out of training: mirror images at test time.
+    """The paper's, with mirror images at test time, at twice the time of embedding.
 
-    Fourteen other ideas did not (docs/ablations.md). It costs twice the time of embedding.
+    Of fifteen ideas the only one that gained in all scores on held-out people; even its gain may be chance
+    (docs/ablations.md).
     """
     return TrainConfig(preset="best", batch=BatchConfig(test_flip=True))
 
