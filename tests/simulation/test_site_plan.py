@@ -10,10 +10,11 @@ import pytest
 
 from xreid.core.errors import ConfigError
 from xreid.core.tracklets import Modality
+from xreid.retrieval.camera_graph_file import camera_graph_from
 from xreid.simulation.camera import FRAME_SIZE
 from xreid.simulation.site_config import SITE_PRESETS, SiteConfig, default, site_preset_options, tiny
 from xreid.simulation.site_light import look_at, switches
-from xreid.simulation.site_map import graph, optics, site_cameras
+from xreid.simulation.site_map import DETOUR, SLOWEST, graph, optics, site_cameras, site_links
 from xreid.simulation.site_path import GATES, beside, draw_path
 from xreid.simulation.site_plan import person_names, plan_passages, recordings
 
@@ -54,10 +55,8 @@ def test_metres_along_a_path_are_metres() -> None:
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_people_go_along_links_in_times_that_the_graph_allows(seed: int) -> None:
     config = replace(CONFIG, seed=seed)
-    links = graph(config)["links"]
-    seconds = {
-        frozenset((link["from"], link["to"])): (link["shortest_s"], link["longest_s"]) for link in links
-    }
+    links = {frozenset((link.first, link.second)): link.metres for link in site_links(config)}
+    known = camera_graph_from(graph(config))
     trips: dict[tuple[str, str], list] = {}
     for passage in plan_passages(config):
         trips.setdefault((passage.person, passage.session), []).append(passage)
@@ -65,8 +64,10 @@ def test_people_go_along_links_in_times_that_the_graph_allows(seed: int) -> None
     ways = 0
     for trip in trips.values():
         for one, other in pairwise(trip):
-            shortest, longest = seconds[frozenset((one.camera, other.camera))]
-            assert shortest <= other.start_s - one.end_s <= longest
+            gone, metres = other.start_s - one.end_s, links[frozenset((one.camera, other.camera))]
+            way = known.way(one.camera, other.camera)
+            assert way is not None
+            assert way.least_s - 0.06 <= gone <= DETOUR[1] * metres / SLOWEST
             ways += 1
     assert ways > 100
 

@@ -45,7 +45,7 @@ class TrueBox:
 
 @dataclass(frozen=True, kw_only=True)
 class FilmedFrame:
-    """A frame: uint8 [360, 640, 3] (blue, green, red), its spectrum, and who is where."""
+    """A frame: uint8 [360, 640, 3] (blue, green, red), or [360, 640] in infrared; and who is where."""
 
     image: Bytes
     modality: Modality

@@ -16,8 +16,11 @@ from xreid.simulation.site_config import SiteConfig
 
 Kind = Literal["visible", "infrared", "switching"]
 
-SLOWEST, FASTEST = 0.85, 1.65  # metres a second; walking speeds of simulated people lie between
+SLOWEST, USUAL, FASTEST = 0.85, 1.25, 1.65  # metres a second; walking speeds of simulated people
 DETOUR = (0.95, 1.3)  # factors on the time of a way: people dawdle
+
+
+_PLACES: dict[Kind, str] = {"visible": "lit entrance", "infrared": "dark passage", "switching": "street"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,19 +109,19 @@ def optics(config: SiteConfig, name: str, modality: Modality, *, sunny: bool) ->
 
 
 def graph(config: SiteConfig) -> dict[str, Any]:
-    """The camera graph as written to graph.json: seconds from leaving one view to entering the next."""
-    middle = 0.5 * (SLOWEST + FASTEST)
-    links = [
+    """The camera graph as written to graph.json, in the form that searches read.
+
+    Seconds count from leaving one view to entering the next: `least_s` nobody is faster than, `typical_s` is
+    usual.
+    """
+    cameras = {c.name: {"place": _PLACES[c.kind], "kind": c.kind} for c in site_cameras(config)}
+    edges = [
         {
             "from": link.first,
             "to": link.second,
-            "metres": link.metres,
-            "shortest_s": round(DETOUR[0] * link.metres / FASTEST, 1),
-            "usual_s": round(0.5 * sum(DETOUR) * link.metres / middle, 1),
-            "longest_s": round(DETOUR[1] * link.metres / SLOWEST, 1),
-            "both_ways": True,
+            "least_s": round(DETOUR[0] * link.metres / FASTEST, 1),
+            "typical_s": round(0.5 * sum(DETOUR) * link.metres / USUAL, 1),
         }
         for link in site_links(config)
     ]
-    cameras = [{"name": camera.name, "kind": camera.kind} for camera in site_cameras(config)]
-    return {"format": 1, "cameras": cameras, "links": links}
+    return {"cameras": cameras, "edges": edges, "directed": False, "clock_s": 0}

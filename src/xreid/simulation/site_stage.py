@@ -75,11 +75,10 @@ class Stage:
         return np.clip(levels[rect.within(wide)] + 0.5, 0, 255).astype(np.uint8)
 
     def noisy(self, picture: Bytes, rng: np.random.Generator, *, level: float) -> Bytes:
-        """The picture with a frame's noise: uint8 [H, W, 3]."""
+        """The picture with a frame's noise: uint8 of the same shape."""
         top, left = (int(v) for v in rng.integers(0, _SPARE, 2))
         field = self._field(level)[top : top + FRAME_SIZE[1], left : left + FRAME_SIZE[0]]
-        noisy = cv2.add(picture, field, dtype=cv2.CV_8U)
-        return np.asarray(noisy if noisy.ndim == 3 else cv2.merge([noisy, noisy, noisy]))
+        return np.asarray(cv2.add(picture, field, dtype=cv2.CV_8U))
 
     def _field(self, level: float) -> Floats:
         """int16 noise, larger than a frame: [H, W] or [H, W, 3]."""

@@ -7,14 +7,20 @@ from datetime import UTC, datetime
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
 
 from xreid.core.errors import XReidError
 from xreid.simulation.arrays import Bytes
 from xreid.simulation.camera import FRAME_SIZE
 
+if TYPE_CHECKING:
+    import av
+
 ENCODER: Final = "libx264"
 _SECONDS_BETWEEN_KEYS = 2
+_NO_COLOUR = 128
 
 
 @cache
@@ -41,7 +47,7 @@ def write_video(path: Path, images: Iterable[Bytes], *, fps: int, start_s: float
 
     Args:
         path: File to write, in .mp4.
-        images: uint8 [360, 640, 3], blue, green, red.
+        images: uint8 [360, 640, 3] (blue, green, red) or [360, 640].
         fps: Frames a second.
         start_s: Unix time of the first frame: the file's creation time.
         crf: Quality, 18 (nearly lossless) to 35.
@@ -64,7 +70,19 @@ def write_video(path: Path, images: Iterable[Bytes], *, fps: int, start_s: float
             "g": str(_SECONDS_BETWEEN_KEYS * fps),
         }
         for number, image in enumerate(images):
-            frame = av.VideoFrame.from_ndarray(image, format="bgr24")
+            frame = _frame(image)
             frame.pts, frame.time_base = number, Fraction(1, fps)
             container.mux(stream.encode(frame))
         container.mux(stream.encode())
+
+
+def _frame(image: Bytes) -> av.VideoFrame:
+    import av
+
+    if image.ndim == 3:
+        return av.VideoFrame.from_ndarray(image, format="bgr24")
+    frame = av.VideoFrame.from_ndarray(np.repeat(image[..., None], 3, axis=2), format="bgr24")
+    frame = frame.reformat(format="yuv420p")
+    for plane in frame.planes[1:]:  # the conversion rounds grey to a faint tint
+        plane.update(bytes([_NO_COLOUR]) * plane.buffer_size)
+    return frame
