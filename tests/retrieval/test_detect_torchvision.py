@@ -25,7 +25,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_persons_above_the_threshold_are_given_in_pixels(weights: Path) -> None:
     detector = TorchvisionDetector(MODEL, weights=weights)
-    assert detector(wall()).shape == (0, 5), "random weights are sure of nothing"
+    assert detector([wall()])[0].shape == (0, 5), "random weights are sure of nothing"
 
     class Fixed(torch.nn.Module):
         def forward(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
@@ -37,7 +37,7 @@ def test_persons_above_the_threshold_are_given_in_pixels(weights: Path) -> None:
             ]
 
     detector._network = Fixed()
-    assert detector(wall()) == pytest.approx(np.array([[1, 2, 30, 80, 0.9]]))
+    assert detector([wall()])[0] == pytest.approx(np.array([[1, 2, 30, 80, 0.9]]))
 
 
 def test_weights_that_do_not_fit(weights: Path, tmp_path: Path) -> None:

@@ -1,44 +1,146 @@
-"""`xreid ingest VIDEO OUT`: a video file or a folder of images -> tracklets, resumed by the same command."""
+"""`xreid ingest CAMERAS... OUT`: footage or live cameras -> tracklets; killed, the same command goes on."""
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 from xreid.cli.options import parse
-from xreid.retrieval.ingest_config import IngestConfig, IngestReport
+from xreid.core.errors import ConfigError
+from xreid.core.pacing import now_and_then
+from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOptions, SourceOptions
 
-_LINE_SECONDS = 10.0
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from xreid.retrieval.sources import Recording, Stream
+
+Note = Callable[[str], None]
+T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngestOptions(IngestConfig):
-    """Cut tracklets from a video; killed and started again by the same command, it goes on where it was.
+class IngestOptions(IngestConfig, SourceOptions, LiveOptions):
+    """Cut tracklets from footage or live cameras; killed and started again, the same command goes on.
 
     Attributes:
-        video: A video file of any container, or a folder of images in natural order.
-        out: Folder to write: crops, tracklets.parquet, tracks.txt, ingest.json.
+        cameras: Videos, folders of videos or of images, lists of cameras (.csv, .yaml), URLs (rtsp://...) and
+            devices (/dev/video0).
+        out: Folder to write: crops, tracklets.parquet, moments.parquet and more; default the last of CAMERAS.
+        jobs: Recordings to work on at the same time.
     """
 
-    video: Path
-    out: Path
+    cameras: list[str]
+    out: Path | None = None
+    jobs: int = 1
+
+    def __post_init__(self) -> None:
+        IngestConfig.__post_init__(self)
+        LiveOptions.__post_init__(self)
+        if self.jobs < 1:
+            raise ConfigError("jobs is out of range", expected="1 or more", got=str(self.jobs))
 
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
-    options = parse(IngestOptions, argv, verb="ingest", positional=("video", "out"))
+    options = parse(IngestOptions, argv, verb="ingest", positional=("cameras", "out"))
+    words, out = _words(options)
+    config, looking = _part(options, IngestConfig), _part(options, SourceOptions)
+    from xreid.retrieval.sources import find_sources
+
+    sources = find_sources(words, options=looking, config=config)
+    start = time.perf_counter()
+    if sources.streams:
+        if sources.recordings:
+            raise ConfigError(
+                "files and live cameras in one command", todo="Ingest them one after the other."
+            )
+        report = _live(sources.streams, out, config, _part(options, LiveOptions), options.jobs)
+    elif sources.single:
+        report = _single(sources.recordings[0], out, config)
+    else:
+        report = _many(sources.recordings, out, config, options.jobs)
+    _print(report, out, seconds=time.perf_counter() - start)
+    return 0
+
+
+def _words(options: IngestOptions) -> tuple[list[str], Path]:
+    words = list(options.cameras)
+    out = options.out
+    if out is None and len(words) > 1:
+        out = Path(words.pop())
+    if out is None or not words:
+        raise ConfigError(
+            "ingest needs footage and a folder to write", todo="xreid ingest gate.mp4 tracklets"
+        )
+    return words, out
+
+
+def _part(options: IngestOptions, kind: type[T]) -> T:
+    """The options of one kind."""
+    return kind(**{field.name: getattr(options, field.name) for field in fields(kind)})
+
+
+def _single(recording: Recording, out: Path, config: IngestConfig) -> IngestReport:
     from xreid.retrieval.ingest import ingest_video
 
-    config = IngestConfig(**{field.name: getattr(options, field.name) for field in fields(IngestConfig)})
-    start = time.perf_counter()
-    with _progress() as (tell, note):
-        report = ingest_video(options.video, options.out, config=config, tell=tell, note=note)
-    _print(report, options.out, seconds=time.perf_counter() - start)
-    return 0
+    with _progress("frames") as (tell, note):
+        if recording.start_s is not None and recording.start_from in ("name", "container"):
+            when = datetime.fromtimestamp(recording.start_s, UTC).isoformat(timespec="seconds")
+            note(f"{recording.label} starts at {when}, says its {recording.start_from}")
+        return ingest_video(recording.path, out, config=recording.config(config), tell=tell, note=note)
+
+
+def _many(recordings: Sequence[Recording], out: Path, config: IngestConfig, jobs: int) -> IngestReport:
+    from xreid.retrieval.many import ingest_recordings, raise_for_failures
+
+    with _progress("footage") as (tell, note):
+        timeless = [one.label for one in recordings if one.start_s is None]
+        if timeless and not config.stills:
+            note(f"{len(timeless)} recordings name no start ({timeless[0]}): their times count from 0")
+        report = ingest_recordings(recordings, out, config=config, jobs=jobs, tell=tell, note=note)
+    raise_for_failures(report, out)
+    return report.total
+
+
+def _live(
+    streams: Sequence[Stream], out: Path, config: IngestConfig, options: LiveOptions, jobs: int
+) -> IngestReport:
+    from xreid.retrieval.live import watch
+
+    stop = threading.Event()
+    with _stopping(stop):
+        return watch(streams, out, config=config, options=options, jobs=jobs, stop=stop, note=_say)
+
+
+@contextmanager
+def _stopping(stop: threading.Event) -> Iterator[None]:
+    """SIGTERM and Ctrl-C set `stop`; a second one ends the program, which loses nothing recorded."""
+
+    def first(number: int, frame: object) -> None:
+        _say("stopping: what was recorded is ingested; once more ends at once, the same command then goes on")
+        stop.set()
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+    before = {number: signal.signal(number, first) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _say(text: str) -> None:
+    print(f"ingest: {text}", file=sys.stderr, flush=True)
 
 
 def _print(report: IngestReport, out: Path, *, seconds: float) -> None:
@@ -47,38 +149,44 @@ def _print(report: IngestReport, out: Path, *, seconds: float) -> None:
         f"{count} {name}" for count, name in ((report.visible, "visible"), (infrared, "infrared")) if count
     )
     rate = report.frames / max(seconds, 1e-9)
-    print(f"{out}: {report.tracklets} tracklets ({spectra}), {report.crops} pictures")
+    print(f"{out}: {report.tracklets} tracklets{f' ({spectra})' if spectra else ''}, {report.crops} pictures")
     print(f"{report.frames} frames in {seconds:.1f} s ({rate:.0f} frames/s)")
+    for text, count in report.remarks().items():
+        print(f"{count} {text}")
     for text, count in report.left_out().items():
         print(f"left out or mended: {count} {text}")
 
 
 @contextmanager
-def _progress() -> Iterator[tuple[Callable[[int, int | None], None], Callable[[str], None]]]:
+def _progress(what: str) -> Iterator[tuple[Callable[[float, float | None], None], Note]]:
     """A bar with the time left on a terminal, elsewhere a line every ten seconds."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     console = Console(file=sys.stderr)
-    columns = (TextColumn("frames"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    columns = (TextColumn(what), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     live, first = console.is_terminal, time.perf_counter()
-    last = first
     with Progress(*columns, console=console, transient=True, disable=not live) as bar:
-        task = bar.add_task("frames", total=None)
-        started = 0
+        task = bar.add_task(what, total=None)
+        started: float | None = None
 
-        def tell(done: int, total: int | None) -> None:
-            nonlocal last, started
-            started = started or done  # a resumed ingest starts late
+        def line(done: int, total: int) -> None:
+            gone = done - int(started or 0)
+            left = (total - done) * (time.perf_counter() - first) / gone if gone > 0 else None
+            share = f"{100 * done / total:.0f}%" if total else str(done)
+            rest = f", {left:.0f} s left" if total and left is not None else ""
+            print(f"ingest: {what} {share}{rest}", file=sys.stderr, flush=True)
+
+        paced = now_and_then(line)
+
+        def tell(done: float, total: float | None) -> None:
+            nonlocal started
+            started = done if started is None else started  # a resumed ingest starts late
             bar.update(task, completed=done, total=total)
-            now = time.perf_counter()
-            if not live and now > last + _LINE_SECONDS:
-                last = now
-                pace = (now - first) / max(done - started, 1)
-                left = f", {(total - done) * pace:.0f} s left" if total else ""
-                print(f"ingest: frame {done} of {total or '?'}{left}", file=sys.stderr, flush=True)
+            if not live:
+                paced(int(done), int(total or 0))
 
         def note(text: str) -> None:
-            bar.console.print(f"ingest: {text}", highlight=False)
+            bar.console.print(f"ingest: {text}", highlight=False, markup=False, soft_wrap=True)
 
         yield tell, note

@@ -31,6 +31,8 @@ class Crop:
         score: The detector's confidence.
         time_s: Seconds since the first frame.
         chroma: Of the whole frame (see `spectrum`).
+        sharpness: Of the picture, 0 to 1 (see `quality`).
+        hidden: Share of the person that is hidden, 0 to 1 (see `quality`).
         jpeg: The picture, with margin; empty once it lies on disk.
     """
 
@@ -42,6 +44,8 @@ class Crop:
     score: float
     time_s: float
     chroma: float
+    sharpness: float = 1.0
+    hidden: float = 0.0
     jpeg: bytes = b""
 
     def box(self, track: int) -> TrackedBox:
@@ -78,15 +82,20 @@ class Cutter:
             return None
         return left, top, right - left, bottom - top
 
-    def cut(self, image: Image, box: XYWH) -> bytes:
-        """The box with its margin, as JPEG of quality 95."""
+    def cut(self, image: Image, box: XYWH) -> Image:
+        """The box with its margin, uint8 [h, w, 3]; a view of the frame."""
         x, y, width, height = box
         across, down = self.margin * width, self.margin * height
         left, top = max(0, round(x - across)), max(0, round(y - down))
         right, bottom = round(x + width + across), round(y + height + down)
-        done, data = cv2.imencode(".jpg", image[top:bottom, left:right], [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
-        assert done, "OpenCV encodes any 8-bit picture"
-        return data.tobytes()
+        return image[top:bottom, left:right]
+
+
+def as_jpeg(image: Image) -> bytes:
+    """As JPEG of quality 95."""
+    done, data = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY])
+    assert done, "OpenCV encodes any 8-bit picture"
+    return data.tobytes()
 
 
 class CropWriter:

@@ -6,6 +6,8 @@ about half of the persons of real night streets and takes posts for people: a fa
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -26,8 +28,11 @@ class HogDetector:
         self._hog = cv2.HOGDescriptor()
         self._hog.setSVMDetector(np.asarray(cv2.HOGDescriptor.getDefaultPeopleDetector()))
 
-    def __call__(self, image: Image) -> Boxes:
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
         """Boxes float32 [N, 5] (see `Detector`); scores are the classifier's margin, cut to 0..1."""
+        return [self._find(image) for image in images]
+
+    def _find(self, image: Image) -> Boxes:
         scale = min(1.0, _LONG_SIDE / max(image.shape[:2]))
         small = (
             cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA) if scale < 1 else image

@@ -6,6 +6,7 @@ https://pytorch.org/vision/stable/models.html#object-detection
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +31,43 @@ class TorchvisionDetector:
         weights: A state dict saved with torch.save or as safetensors; none takes torchvision's own, which it
             downloads once.
         device: Where it runs.
+        min_score: Least score of a box; none takes 0.5.
 
     Raises:
         ConfigError: torchvision has no detector of that name, or there is no such device.
         CheckpointError: The weights are missing, of another shape, or cannot be downloaded.
     """
 
-    def __init__(self, model: str, *, weights: Path | None = None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        model: str,
+        *,
+        weights: Path | None = None,
+        device: str = "cpu",
+        min_score: float | None = None,
+    ) -> None:
         from torchvision.models import detection, list_models
 
         known = list_models(module=detection)
         if model not in known:
             raise ConfigError(f"torchvision has no detector {model!r}", expected=", ".join(known))
         self.device = choose_device(device)
+        self.min_score = _MIN_SCORE if min_score is None else min_score
         network = _with_weights(model, weights) if weights else _own(model)
         self._network = network.to(self.device).eval()
 
     @torch.inference_mode()
-    def __call__(self, image: Image) -> Boxes:
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
         """Boxes float32 [N, 5] (see `Detector`)."""
-        rgb = torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])).permute(2, 0, 1)
-        found = self._network([rgb.to(self.device).float() / 255])[0]
-        keep = (found["labels"] == _PERSON) & (found["scores"] >= _MIN_SCORE)
-        boxes = torch.cat([found["boxes"], found["scores"][:, None]], dim=1)[keep]
-        return np.asarray(boxes.cpu().numpy(), dtype=np.float32)
+        rgb = [torch.from_numpy(np.ascontiguousarray(image[:, :, ::-1])) for image in images]
+        found = self._network([image.permute(2, 0, 1).to(self.device).float() / 255 for image in rgb])
+        return [_persons(one, min_score=self.min_score) for one in found]
+
+
+def _persons(found: dict[str, torch.Tensor], *, min_score: float) -> Boxes:
+    keep = (found["labels"] == _PERSON) & (found["scores"] >= min_score)
+    boxes = torch.cat([found["boxes"], found["scores"][:, None]], dim=1)[keep]
+    return np.asarray(boxes.cpu().numpy(), dtype=np.float32)
 
 
 def _with_weights(model: str, path: Path) -> Any:

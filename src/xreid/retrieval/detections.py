@@ -1,7 +1,8 @@
-"""What every detector is: a callable from a frame to person boxes. One adapter file per detector."""
+"""What every detector is: a callable from frames to person boxes. One adapter file per detector."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -12,17 +13,21 @@ from xreid.core.errors import ConfigError
 from xreid.retrieval.frames import FrameSource, Image
 
 Boxes = npt.NDArray[np.float32]
-DETECTORS = "motion, hog, torchvision:MODEL (e.g. torchvision:fasterrcnn_resnet50_fpn_v2)"
+DETECTORS = (
+    "auto, motion, hog, transformers:MODEL (e.g. transformers:ustc-community/dfine-nano-coco), "
+    "torchvision:MODEL (e.g. torchvision:fasterrcnn_resnet50_fpn_v2)"
+)
+_KINDS = ("torchvision", "transformers")
 
 
 class Detector(Protocol):
-    """Finds persons in one frame."""
+    """Finds persons in frames, given in order of time."""
 
-    def __call__(self, image: Image) -> Boxes:
-        """float32 [N, 5]: left, top, right, bottom in pixels, and a score in 0..1.
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
+        """For each frame float32 [N, 5]: left, top, right, bottom in pixels, and a score in 0..1.
 
         Args:
-            image: uint8 [H, W, 3], BGR.
+            images: uint8 [H, W, 3], BGR.
         """
         ...
 
@@ -33,21 +38,29 @@ def no_boxes() -> Boxes:
 
 
 def build_detector(
-    name: str, *, source: FrameSource, every: int, stills: bool, weights: Path | None, device: str
+    name: str,
+    *,
+    source: FrameSource,
+    every: int = 1,
+    stills: bool = False,
+    weights: Path | None = None,
+    device: str = "cpu",
+    min_score: float | None = None,
 ) -> Detector:
     """The detector of that name, fresh.
 
     Args:
-        name: One of DETECTORS.
+        name: One of DETECTORS but "auto".
         source: What it will see; the background of stills is taken from it beforehand.
         every: It sees every n-th frame.
         stills: Frames are far apart in time, from one fixed camera.
         weights: State of a torchvision model; none downloads torchvision's own.
-        device: Where a torchvision model runs.
+        device: Where a network runs.
+        min_score: Least score of a network's box; none takes its own.
 
     Raises:
-        ConfigError: There is no such detector, or no such model in torchvision.
-        CheckpointError: The weights do not fit.
+        ConfigError: There is no such detector, no such model in its library, or no such library.
+        CheckpointError: The weights do not fit, or cannot be had.
     """
     if name == "motion":
         from xreid.retrieval.motion import MotionDetector
@@ -63,7 +76,11 @@ def build_detector(
     if kind == "torchvision" and model:
         from xreid.retrieval.detect_torchvision import TorchvisionDetector
 
-        return TorchvisionDetector(model, weights=weights, device=device)
+        return TorchvisionDetector(model, weights=weights, device=device, min_score=min_score)
+    if kind == "transformers" and model:
+        from xreid.retrieval.detect_transformers import TransformersDetector
+
+        return TransformersDetector(model, device=device, min_score=min_score)
     raise ConfigError(f"there is no detector {name!r}", expected=DETECTORS)
 
 
@@ -73,5 +90,6 @@ def check_detector_name(name: str) -> None:
     Raises:
         ConfigError: There is no such detector.
     """
-    if name not in ("motion", "hog") and not (name.startswith("torchvision:") and name[12:]):
+    kind, _, model = name.partition(":")
+    if name not in ("auto", "motion", "hog") and not (kind in _KINDS and model):
         raise ConfigError(f"there is no detector {name!r}", expected=DETECTORS)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,19 +42,27 @@ class Anchor:
 
 
 class Reading(Protocol):
-    """One pass over a stretch of frames; the counts are final once it is exhausted.
+    """One pass over a stretch of frames; the counts are final once it is exhausted."""
 
-    Attributes:
-        next: Where the following stretch starts.
-        damaged: Frames of the stretch that could not be decoded at all.
-        concealed: Frames of the stretch that the decoder repaired; they are used.
-        ended: No frame is left.
-    """
+    @property
+    def next(self) -> Anchor:
+        """Where the following stretch starts."""
+        ...
 
-    next: Anchor
-    damaged: int
-    concealed: int
-    ended: bool
+    @property
+    def damaged(self) -> int:
+        """Frames of the stretch that could not be decoded at all."""
+        ...
+
+    @property
+    def concealed(self) -> int:
+        """Frames of the stretch that the decoder repaired; they are used."""
+        ...
+
+    @property
+    def ended(self) -> bool:
+        """No frame is left."""
+        ...
 
     def __iter__(self) -> Iterator[Frame]:
         """The frames in order, warm-up first."""
@@ -79,6 +87,61 @@ class FrameSource(Protocol):
     def read(self, anchor: Anchor, *, count: int, warmup_s: float) -> Reading:
         """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""
         ...
+
+
+class Continued:
+    """Frames of a recording that goes on where another one ends: the other's end is the warm-up.
+
+    Args:
+        source: The recording.
+        before: What came before.
+    """
+
+    def __init__(self, source: FrameSource, before: FrameSource) -> None:
+        self.source, self.before = source, before
+        self.path, self.fps, self.total, self.stated = source.path, source.fps, source.total, source.stated
+
+    def read(self, anchor: Anchor, *, count: int, warmup_s: float) -> Reading:
+        """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""
+        reading = self.source.read(anchor, count=count, warmup_s=warmup_s)
+        if anchor.number > 1 or warmup_s <= 0 or not self.before.total:
+            return reading
+        start = max(1, self.before.total - round(warmup_s * self.before.fps) + 1)
+        end = self.before.read(Anchor(number=start), count=self.before.total, warmup_s=0.0)
+        return _Joined(reading, end)
+
+
+class _Joined:
+    """A reading with another one's frames before it, as warm-up."""
+
+    def __init__(self, reading: Reading, warmup: Reading) -> None:
+        self._reading, self._warmup = reading, warmup
+
+    @property
+    def next(self) -> Anchor:
+        """Where the following stretch starts."""
+        return self._reading.next
+
+    @property
+    def damaged(self) -> int:
+        """Of the reading, not of the warm-up."""
+        return self._reading.damaged
+
+    @property
+    def concealed(self) -> int:
+        """Likewise."""
+        return self._reading.concealed
+
+    @property
+    def ended(self) -> bool:
+        """No frame is left."""
+        return self._reading.ended
+
+    def __iter__(self) -> Iterator[Frame]:
+        """The frames in order, warm-up first."""
+        for frame in self._warmup:
+            yield replace(frame, number=None)
+        yield from self._reading
 
 
 def open_frames(path: Path, *, fps: float | None = None) -> FrameSource:

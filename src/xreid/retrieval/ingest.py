@@ -3,6 +3,8 @@
 The folder, once finished:
     tracklets.parquet        one row per tracklet (core `write_table`; frames relative to the folder)
     frames/NAME/NNNNNN.jpg   the crops, named by frame number
+    moments.parquet          recording, frame, time and box of every crop (`moments`)
+    quality.parquet          the parts of each tracklet's quality (`quality`)
     tracks.txt               the boxes in MOT format
     ingest.json              options, counts, SHA-256 of the source, versions
 Until then `.ingest/` holds the finished stretches, and tracklets.parquet is missing.
@@ -10,30 +12,34 @@ Until then `.ingest/` holds the finished stretches, and tracklets.parquet is mis
 
 from __future__ import annotations
 
-import re
 import shutil
+from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import xreid
-from xreid.core.embeddings import write_table
 from xreid.core.errors import ConfigError, DataError, XReidError
-from xreid.core.files import atomic_file, read_json, sha256_of_file, sha256_of_value, write_json
-from xreid.core.tracklets import Modality, Tracklet, TrackletTable
-from xreid.retrieval.crops import FRAMES, Crop, frame_file
-from xreid.retrieval.frames import Anchor, FrameSource, open_frames
+from xreid.core.files import read_json, sha256_of_file, sha256_of_value, write_json
+from xreid.inference.checkpoint import describe_checkpoint
+from xreid.retrieval.crops import FRAMES, Crop
+from xreid.retrieval.detect_auto import choose_detector, model_folder
+from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
 from xreid.retrieval.image_folder import FolderFrames
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
-from xreid.retrieval.mot import Tracks, read_tracks, write_tracks
+from xreid.retrieval.mot import Tracks, read_tracks
+from xreid.retrieval.records import Records
 from xreid.retrieval.segments import Segment, SegmentJob
-from xreid.retrieval.spectrum import modality_from
+from xreid.retrieval.sources import slug
+from xreid.retrieval.spectrum import switches
+from xreid.retrieval.split import Cuts, cut_up, cuts_at, merged, move_crops
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 _WORK = ".ingest"
 _LIBRARIES = ("av", "opencv-python", "trackers", "supervision")
 
@@ -46,6 +52,9 @@ def ingest_video(
     out: Path,
     *,
     config: IngestConfig | None = None,
+    recording: str | None = None,
+    before: Path | None = None,
+    may_be_empty: bool = False,
     tell: Tell = lambda done, total: None,
     note: Note = lambda text: None,
 ) -> IngestReport:
@@ -58,23 +67,33 @@ def ingest_video(
         video: The video file, or the folder of images.
         out: Folder to write; must be new, empty, or of the same ingest.
         config: Options.
+        recording: Name of the recording: begins the tracklets' names and is their column "source". Without it
+            they begin with the camera, or the file's name, and the source is the file's name.
+        before: The recording of the same camera that ends where this one begins, to warm up on.
+        may_be_empty: Nobody in it is a result, not an error: then tracklets.parquet is missing.
         tell: Called with frames done and to do (None where the container does not say).
         note: Called with remarks.
 
     Raises:
         DataError: The video or the tracks cannot be read, or no tracklet is in them; `out` is left as it was.
+        CheckpointError: A detector's or the model's weights cannot be had.
         ConfigError: `out` holds something else.
         XReidError: `out` cannot be written.
     """
     config = config or IngestConfig()
+    if config.tracks is None:
+        config = replace(config, detector=choose_detector(config.detector, device=config.device, note=note))
     source = open_frames(video, fps=config.fps)
+    if before is not None:
+        source = Continued(source, open_frames(before, fps=config.fps))
     tracks = read_tracks(config.tracks) if config.tracks else None
-    identity = _identity(source, config)
+    identity = _identity(source, config, recording=recording, before=before)
     if (report := _finished(out, identity)) is not None:
         note(f"{out} already holds this ingest")
         return report
     try:
-        return _Ingest(source, out, config=config, tracks=tracks, identity=identity).run(tell=tell, note=note)
+        job = _Ingest(source, out, config=config, tracks=tracks, identity=identity)
+        return job.run(tell=tell, note=note, may_be_empty=may_be_empty)
     except OSError as error:
         raise XReidError(
             f"cannot write {out}: {error.strerror or error}",
@@ -90,11 +109,17 @@ class _Found:
         crops: By name, in order of frames.
         counts: Sums over the stretches.
         last_frame: Number of the last frame.
+        next_id: First free number for tracklets.
+        numbers: Of the frames that were used.
+        chromas: Of these frames.
     """
 
     crops: dict[str, list[Crop]]
     counts: Counter[str]
     last_frame: int
+    next_id: int
+    numbers: array[int]
+    chromas: array[float]
 
 
 class _Ingest:
@@ -111,9 +136,9 @@ class _Ingest:
     ) -> None:
         self.source, self.out, self.config, self.tracks, self.identity = source, out, config, tracks, identity
         self.work = out / _WORK
-        self.prefix = _slug(config.camera or source.path.stem)
+        self.prefix = slug(identity["recording"] or config.camera or source.path.stem)
 
-    def run(self, *, tell: Tell, note: Note) -> IngestReport:
+    def run(self, *, tell: Tell, note: Note, may_be_empty: bool) -> IngestReport:
         self._prepare(note)
         try:
             found = self._stretches(tell)
@@ -121,23 +146,52 @@ class _Ingest:
             if not any(self.work.glob("[0-9]*.json")):  # no work is lost, and the folder is free again
                 self._undo()
             raise
-        report, kept = self._judge(found)
-        if not kept:
+        changes = self._changes(found)
+        cuts, persons = self._cuts(found, changes)
+        crops = self._cut_up(found, cuts)
+        report, kept = self._judge(found, crops)
+        if not kept and not may_be_empty:
             self._undo()
             raise self._nothing(report)
-        for name in found.crops.keys() - kept.keys():
+        for name in (found.crops.keys() | crops.keys()) - kept.keys():
             shutil.rmtree(self.out / FRAMES / name, ignore_errors=True)  # gone already, if killed here before
-        rows = tuple(self._row(name, crops) for name, crops in kept.items())
-        report = IngestReport(
-            **{
-                **asdict(report),
-                "tracklets": len(rows),
-                "visible": sum(row.modality is Modality.VISIBLE for row in rows),
-                "crops": sum(len(row.frames) for row in rows),
-            }
+        records = Records(
+            self.out, source=self.source.path, recording=self.identity["source"], config=self.config
         )
-        self._write(rows, kept, report)
+        written = records.write(kept) if kept else {}
+        report = IngestReport(
+            **{**asdict(report), **written, "switches": len(changes), "person_switches": persons}
+        )
+        write_json(self.out / "ingest.json", {**self.identity, "report": asdict(report)})
+        shutil.rmtree(self.work)
         return report
+
+    def _changes(self, found: _Found) -> list[int]:
+        """Numbers of the first frames of another modality than before."""
+        if self.config.modality != "auto" or self.config.stills:
+            return []
+        window = round(self.source.fps / self.config.every)
+        return [found.numbers[place] for place in switches(found.chromas, window=window)]
+
+    def _cuts(self, found: _Found, changes: list[int]) -> tuple[Cuts, int]:
+        """Where tracklets are cut, and how often for another person; kept, so that a kill changes nothing."""
+        file = self.work / "cuts.json"
+        if not file.is_file():
+            cuts, persons = cuts_at(found.crops, changes), Cuts()
+            if self.config.checkpoint is not None and not self.config.stills:
+                from xreid.retrieval.person_switches import person_cuts
+
+                persons = person_cuts(found.crops, self.out, config=self.config, before=cuts)
+            count_of_persons = sum(map(len, persons.values()))
+            write_json(file, {"cuts": merged(cuts, persons), "persons": count_of_persons})
+        decided = read_json(file, what="cuts")
+        return decided["cuts"], decided["persons"]
+
+    def _cut_up(self, found: _Found, cuts: Cuts) -> dict[str, list[Crop]]:
+        numbers = count(found.next_id)
+        pieces = cut_up(found.crops, cuts, new_name=lambda: f"{self.prefix}-{next(numbers):04d}")
+        move_crops(self.out, pieces)
+        return pieces.crops
 
     def _prepare(self, note: Note) -> None:
         """Start, or take up, the work in `out`.
@@ -177,7 +231,8 @@ class _Ingest:
         )
         crops: dict[str, list[Crop]] = defaultdict(list)
         counts: Counter[str] = Counter()
-        anchor, next_id, index, ended = Anchor(), 1, 0, False
+        numbers, chromas = array("q"), array("d")
+        anchor, next_id, index, ended = Anchor(), self._first_id(), 0, False
         while not ended:
             file = self.work / f"{index:05d}.json"
             if file.is_file():
@@ -188,8 +243,21 @@ class _Ingest:
             for name, more in segment.tracklets.items():
                 crops[name] += more
             counts.update(segment.counts)
+            numbers.extend(number for number, _ in segment.chromas)
+            chromas.extend(value for _, value in segment.chromas)
             anchor, next_id, ended, index = segment.next, segment.next_id, segment.ended, index + 1
-        return _Found(crops=dict(crops), counts=counts, last_frame=anchor.number - 1)
+        return _Found(
+            crops=dict(crops),
+            counts=counts,
+            last_frame=anchor.number - 1,
+            next_id=next_id,
+            numbers=numbers,
+            chromas=chromas,
+        )
+
+    def _first_id(self) -> int:
+        """Detected tracklets count from 1; pieces of given tracks follow the highest given number."""
+        return 1 if self.tracks is None else 1 + max(self.tracks.lengths())
 
     def _long_enough(self) -> Tracks | None:
         """The given tracks without those that are too short to start with."""
@@ -202,15 +270,18 @@ class _Ingest:
         }
         return Tracks(by_frame=by_frame)
 
-    def _judge(self, found: _Found) -> tuple[IngestReport, dict[str, list[Crop]]]:
+    def _judge(
+        self, found: _Found, pieces: dict[str, list[Crop]]
+    ) -> tuple[IngestReport, dict[str, list[Crop]]]:
         least = 1 if self.config.stills else self.config.min_frames
-        kept = {name: crops for name, crops in sorted(found.crops.items()) if len(crops) >= least}
+        kept = {name: crops for name, crops in sorted(pieces.items()) if len(crops) >= least}
         counts = dict(found.counts)
+        counts["too_short"] += len(pieces) - len(kept)
         counts["missing"] = max(0, (self.source.stated or 0) - found.last_frame - counts["damaged"])
         if self.tracks is not None:
             all_tracks = len(self.tracks.lengths())
             counts |= {
-                "too_short": all_tracks - len(kept),
+                "too_short": all_tracks - len(found.crops) + len(pieces) - len(kept),
                 "beyond_end": sum(
                     len(boxes) for frame, boxes in self.tracks.by_frame.items() if frame > found.last_frame
                 ),
@@ -234,44 +305,27 @@ class _Ingest:
             todo=todo,
         )
 
-    def _row(self, name: str, crops: list[Crop]) -> Tracklet:
-        config = self.config
-        times = None if config.stills else (crops[0].time_s, crops[-1].time_s)
-        start = config.start_unix() or 0.0
-        chosen = (
-            modality_from([crop.chroma for crop in crops]) if config.modality == "auto" else config.modality
-        )
-        return Tracklet(
-            name=name,
-            frames=tuple(frame_file(name, crop.frame) for crop in crops),
-            modality=Modality(chosen),
-            camera=config.camera,
-            start_s=round(start + times[0], 3) if times else None,
-            end_s=round(start + times[1], 3) if times else None,
-        )
 
-    def _write(self, rows: tuple[Tracklet, ...], kept: dict[str, list[Crop]], report: IngestReport) -> None:
-        number_of = {name: int(name.rpartition("-")[2]) for name in kept}
-        write_tracks(
-            self.out / "tracks.txt",
-            (crop.box(number_of[name]) for name, crops in kept.items() for crop in crops),
-        )
-        with atomic_file(self.out / "tracklets.parquet") as temporary:
-            write_table(TrackletTable(root=self.out, rows=rows), temporary)
-        write_json(self.out / "ingest.json", {**self.identity, "report": asdict(report)})
-        shutil.rmtree(self.work)
-
-
-def _identity(source: FrameSource, config: IngestConfig) -> dict[str, Any]:
+def _identity(
+    source: FrameSource, config: IngestConfig, *, recording: str | None, before: Path | None
+) -> dict[str, Any]:
     """What must agree before work found on disk is taken up; also the head of ingest.json."""
     options = asdict(config)
     for name in ("tracks", "weights"):
         path = options[name]
         options[name] = None if path is None else {"name": path.name, "sha256": _sha256(path)}
+    if config.checkpoint is not None:
+        options["checkpoint"] = describe_checkpoint(config.checkpoint)[2]
+    if (folder := model_folder(config.detector)) is not None:
+        options["detector_sha256"] = sha256_of_value(
+            [(file.name, sha256_of_file(file)) for file in sorted(folder.iterdir()) if file.is_file()]
+        )
     return {
         "format": FORMAT_VERSION,
-        "source": source.path.name,
+        "source": recording or source.path.name,
         "source_sha256": _sha256(source.path),
+        "recording": recording,
+        "before": before.name if before else None,
         "options": options,
         "versions": {"xreid": xreid.__version__} | {name: version(name) for name in _LIBRARIES},
     }
@@ -303,8 +357,3 @@ def _finished(out: Path, identity: dict[str, Any]) -> IngestReport | None:
         )
     shutil.rmtree(out / _WORK, ignore_errors=True)
     return IngestReport(**report)
-
-
-def _slug(name: str) -> str:
-    """A name that is safe in paths on every system."""
-    return re.sub(r"[^\w.-]+", "_", name).strip("._") or "video"

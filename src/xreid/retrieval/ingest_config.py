@@ -19,44 +19,60 @@ class IngestConfig:
 
     Attributes:
         tracks: MOT-format tracks (frame,id,x,y,w,h,conf,...; counted from 1); none: detect and track here.
-        detector: motion (fixed camera, no weights), hog (single images, no weights), or torchvision:MODEL.
+        detector: auto (a network whose weights lie on this machine, else motion), motion (fixed camera, no
+            weights), hog (single images, no weights), transformers:MODEL (a folder or a name of the hub), or
+            torchvision:MODEL.
         weights: State of the torchvision model; none takes torchvision's own, downloaded once.
-        device: Where a torchvision model runs: auto, cpu, cuda or cuda:N.
+        min_score: Least score of a network's box; none takes the network's own.
+        device: Where a network runs: auto, cpu, cuda or cuda:N.
         tracker: ocsort or bytetrack, of the library `trackers`.
         stills: Frames are far apart in time: every detection is a tracklet of its own, without a time.
-        modality: vis, ir, or auto: infrared where the frames are grey (per tracklet).
+        modality: vis, ir, or auto: infrared where the frames are grey or tinted; tracklets end at a change.
         camera: Name of the camera, in one numbering for both modalities.
-        start: Time of the first frame, ISO 8601 (UTC where it names no zone); none: times count from 0.
+        place: Where the camera stands, in words.
+        start: Time of the first frame, ISO 8601; none: as the file's name or container says, else times count
+            from 0.
+        time_zone: Zone of times that name none, e.g. Europe/Berlin.
         fps: Frame rate of a folder of images (default 10), or of a video that names none.
         every: Use every n-th frame.
+        batch: Frames that a detector looks at together; changes what a network finds by rounding only.
         min_frames: Shorter tracklets are left out (with --stills the least is 1).
         min_height: Boxes lower than this many pixels are left out.
         margin: Added to each side of a box, as a share of its size.
         max_gap_s: Seconds without detection after which a track ends.
+        checkpoint: A trained run; with it tracks are split where its embeddings say that the person changes.
+        switch_score: Cosine below which two sides of a track are two people; none takes the calibration's.
         segment_frames: A killed ingest goes on from the last multiple of this; detected tracks end there.
     """
 
     tracks: Path | None = None
-    detector: str = "motion"
+    detector: str = "auto"
     weights: Path | None = None
+    min_score: float | None = None
     device: str = "cpu"
     tracker: Literal["ocsort", "bytetrack"] = "ocsort"
     stills: bool = False
     modality: Literal["auto", "vis", "ir"] = "auto"
     camera: str | None = None
+    place: str | None = None
     start: str | None = None
+    time_zone: str | None = None
     fps: float | None = None
     every: int = 1
+    batch: int = 8
     min_frames: int = 8
     min_height: int = 32
     margin: float = 0.05
     max_gap_s: float = 1.0
+    checkpoint: Path | None = None
+    switch_score: float | None = None
     segment_frames: int = 15_000
 
     def __post_init__(self) -> None:
         from xreid.retrieval.detections import check_detector_name
 
-        for name, low in (("every", 1), ("min_frames", 1), ("min_height", 2), ("segment_frames", 100)):
+        least = {"every": 1, "batch": 1, "min_frames": 1, "min_height": 2, "segment_frames": 100}
+        for name, low in least.items():
             if getattr(self, name) < low:
                 raise ConfigError(
                     f"{name} is out of range", expected=f"{low} or more", got=str(getattr(self, name))
@@ -67,10 +83,17 @@ class IngestConfig:
             raise ConfigError(
                 "max_gap_s is out of range", expected=f"0 to {_LONGEST_GAP_S:,}", got=str(self.max_gap_s)
             )
+        if self.min_score is not None and not 0 < self.min_score < 1:
+            raise ConfigError("min_score is out of range", expected="0 < score < 1", got=str(self.min_score))
+        if self.switch_score is not None and not -1 <= self.switch_score <= 1:
+            raise ConfigError("switch_score is no cosine", expected="-1 to 1", got=str(self.switch_score))
+        if self.switch_score is not None and self.checkpoint is None:
+            raise ConfigError("--switch_score needs a model", todo="Give --checkpoint RUN.")
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise ConfigError("fps is out of range", expected="more than 0, up to 1000", got=str(self.fps))
-        if self.camera is not None and not self.camera.strip():
-            raise ConfigError("the camera has an empty name", todo="Name it, or leave the option out.")
+        for name in ("camera", "place"):
+            if (value := getattr(self, name)) is not None and not value.strip():
+                raise ConfigError(f"the {name} has an empty name", todo="Name it, or leave the option out.")
         check_detector_name(self.detector)
         self.start_unix()
 
@@ -78,19 +101,62 @@ class IngestConfig:
         """Unix time of the first frame, or None.
 
         Raises:
-            ConfigError: `start` is no time.
+            ConfigError: `start` is no time, or a local one without `time_zone`.
         """
-        return None if self.start is None else parse_time(self.start, option="start")
+        if self.start is None:
+            return None
+        return parse_time(self.start, option="start", time_zone=self.time_zone)
 
 
-def parse_time(text: str, *, option: str) -> float:
-    """Seconds: a plain number, or the Unix time of an ISO 8601 time (UTC where it names no zone).
+@dataclass(frozen=True, kw_only=True)
+class SourceOptions:
+    """How recordings are found and named.
+
+    Attributes:
+        pattern: Which files of a folder, e.g. "**/*.mp4"; default every video in it, at any depth.
+        name_pattern: What file names say, e.g. "{camera}_{start:%Y%m%dT%H%M%S}"; also of the path below the
+            folder, where it holds a "/". Default: names such as cam3_20261120T213000Z.
+    """
+
+    pattern: str = ""
+    name_pattern: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveOptions:
+    """How live cameras are recorded.
+
+    Attributes:
+        roll_s: Seconds of a rolling file: what is seen is in the tables when it is full and ingested.
+        for_s: Stop after so many seconds; none: until SIGTERM or Ctrl-C.
+        keep_video: Keep the files; without them an answer shows the crops only.
+    """
+
+    roll_s: float = 300.0
+    for_s: float | None = None
+    keep_video: bool = True
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.roll_s <= 3600:
+            raise ConfigError("roll_s is out of range", expected="1 to 3600 seconds", got=str(self.roll_s))
+        if self.for_s is not None and self.for_s <= 0:
+            raise ConfigError("for_s is out of range", expected="more than 0", got=str(self.for_s))
+
+
+def parse_time(text: str, *, option: str, time_zone: str | None = "UTC", what: str = "") -> float:
+    """Seconds: a plain number, or the Unix time of an ISO 8601 time.
+
+    Args:
+        text: The number or time.
+        option: The option's name, for the message.
+        time_zone: Zone of a time that names none; with None such a time is refused.
+        what: Begins the message of that refusal; default the option.
 
     Raises:
-        ConfigError: It is neither.
+        ConfigError: It is neither, or a local time without a zone.
     """
     try:
-        seconds = _seconds(text)
+        seconds = _seconds(text, time_zone, what=what or f"--{option}")
         if not abs(seconds) < _LATEST_S:  # also true for NaN
             raise ValueError
     except ValueError:
@@ -102,12 +168,16 @@ def parse_time(text: str, *, option: str) -> float:
     return seconds
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, time_zone: str | None, *, what: str) -> float:
     try:
         return float(text)
     except ValueError:
         moment = datetime.fromisoformat(text)
-        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        if moment.tzinfo is None and time_zone == "UTC":
+            return moment.replace(tzinfo=UTC).timestamp()
+    from xreid.retrieval.names_of_files import unix_time
+
+    return unix_time(moment, time_zone=time_zone, what=what)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -125,6 +195,9 @@ class IngestReport:
         too_short: Tracklets left out as too short.
         too_small: Boxes left out as too low, or outside the picture.
         unstable: Boxes left out as a moment's jump in size.
+        switches: Changes between visible and infrared within the recording.
+        person_switches: Places where tracks were split because another person began.
+        low_quality: Tracklets of a quality below 0.4; written, and marked by it.
         beyond_end: Rows of the tracks file for frames that the video does not have.
         unconfirmed: Rows of the tracks file without a track number.
         ignored: Ground-truth rows of the tracks file that do not count.
@@ -140,6 +213,9 @@ class IngestReport:
     too_short: int = 0
     too_small: int = 0
     unstable: int = 0
+    switches: int = 0
+    person_switches: int = 0
+    low_quality: int = 0
     beyond_end: int = 0
     unconfirmed: int = 0
     ignored: int = 0
@@ -156,5 +232,14 @@ class IngestReport:
             "beyond_end": "track rows beyond the last frame",
             "unconfirmed": "track rows without a track number",
             "ignored": "ground-truth rows that do not count",
+        }
+        return {text: getattr(self, name) for name, text in words.items() if getattr(self, name)}
+
+    def remarks(self) -> dict[str, int]:
+        """Counts of what was done to the tracklets, where they are not 0, in words."""
+        words = {
+            "switches": "changes between visible and infrared",
+            "person_switches": "tracks split where another person begins",
+            "low_quality": "tracklets of low quality",
         }
         return {text: getattr(self, name) for name, text in words.items() if getattr(self, name)}

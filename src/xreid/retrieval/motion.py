@@ -8,6 +8,7 @@ and floor, and 46 when helped against both; this gives 6 (docs/footage.md).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -89,8 +90,11 @@ class MotionDetector:
         detector._background.fix(np.median(np.stack(small), axis=0).astype(np.float32))
         return detector
 
-    def __call__(self, image: Image) -> Boxes:
+    def __call__(self, images: Sequence[Image]) -> list[Boxes]:
         """Boxes float32 [N, 5] (see `Detector`); the score is 0.6 + 0.4 x the covered share of the box."""
+        return [self._find(image) for image in images]
+
+    def _find(self, image: Image) -> Boxes:
         small, scale = _shrunk(image)
         parts = self._background.moving_parts(small, min_area=self.shapes.min_part)
         joined = join_parts(parts, self.shapes)

@@ -6,16 +6,18 @@ that was killed gives, started again, the same files as one that was not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from xreid.retrieval.crops import XYWH, Crop, CropWriter, Cutter
+from xreid.retrieval.crops import XYWH, Crop, CropWriter, Cutter, as_jpeg
 from xreid.retrieval.detections import Boxes, Detector, build_detector
 from xreid.retrieval.frames import Anchor, Frame, FrameSource
 from xreid.retrieval.ingest_config import IngestConfig
 from xreid.retrieval.mot import Tracks
+from xreid.retrieval.quality import hidden_of, sharpness_of
 from xreid.retrieval.spectrum import chroma
 from xreid.retrieval.tracking import SizeGate, Tracker
 
@@ -24,7 +26,7 @@ _TELL_EVERY = 10
 _FORGET_EVERY = 200
 
 Seen = tuple[int, XYWH, float]  # track, box, score
-Follower = Callable[[Frame], list[Seen]]
+Follower = Callable[[Sequence[Frame]], list[list[Seen]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +39,7 @@ class Segment:
         next_id: First free number for detected tracklets.
         counts: Fields of IngestReport that add up over stretches.
         tracklets: The boxes of each tracklet; their crops lie on disk.
+        chromas: Number and chroma (see `spectrum`) of every frame that was used.
     """
 
     next: Anchor
@@ -44,6 +47,7 @@ class Segment:
     next_id: int
     counts: dict[str, int] = field(default_factory=dict)
     tracklets: dict[str, list[Crop]] = field(default_factory=dict)
+    chromas: list[tuple[int, float]] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -97,10 +101,11 @@ class SegmentJob:
             anchor, count=config.segment_frames, warmup_s=_WARMUP_S if self.follows else 0.0
         )
         cutting = _Cutting(self, first_id=first_id)
-        for frame in _every(reading, config.every):
-            cutting.take(frame)
-            if frame.number is not None and frame.number % _TELL_EVERY == 0:
-                self.tell(frame.number)
+        for frames in _batches(_every(reading, config.every), config.batch):
+            cutting.take(frames)
+            last = frames[-1].number
+            if last is not None and last % _TELL_EVERY < config.batch:
+                self.tell(last)
         cutting.close()
         self.tell(reading.next.number - 1)
         counts = {
@@ -117,6 +122,7 @@ class SegmentJob:
             next_id=cutting.next_id,
             counts=counts,
             tracklets=cutting.writer.written,
+            chromas=cutting.chromas,
         )
 
     def follower(self) -> Follower:
@@ -131,6 +137,7 @@ class SegmentJob:
             stills=config.stills,
             weights=config.weights,
             device=config.device,
+            min_score=config.min_score,
         )
         if config.stills:
             return _Alone(detector)
@@ -144,6 +151,7 @@ class _Cutting:
     def __init__(self, job: SegmentJob, *, first_id: int) -> None:
         config = job.config
         self.job, self.next_id, self.too_small = job, first_id, 0
+        self.chromas: list[tuple[int, float]] = []
         self.follow, self.gate = job.follower(), SizeGate()
         self.cutter = Cutter(margin=config.margin, min_height=config.min_height)
         least = config.min_frames if job.follows else 1
@@ -151,34 +159,38 @@ class _Cutting:
         # A piece not seen for twice the tracker's patience has ended.
         self.patience = config.every + round(2 * max(config.max_gap_s, 1.0) * job.source.fps)
 
-    def take(self, frame: Frame) -> None:
-        """Cut the people of one frame; of a warm-up frame, only follow them."""
-        seen = self.follow(frame)
-        if frame.number is None:
-            return
-        colour = chroma(frame.image) if seen else 0.0
-        for track, box, score in seen:
-            crop = self._crop(frame, box, score=score, colour=colour)
-            if crop is None:
-                self.too_small += 1
-                continue
+    def take(self, frames: Sequence[Frame]) -> None:
+        """Cut the people of some frames; of a warm-up frame, only follow them."""
+        for frame, seen in zip(frames, self.follow(frames), strict=True):
+            if frame.number is not None:
+                self._cut(frame, frame.number, seen)
+
+    def _cut(self, frame: Frame, number: int, seen: Sequence[Seen]) -> None:
+        colour = round(chroma(frame.image), 3)
+        self.chromas.append((number, colour))
+        clipped = [(track, self.cutter.clip(frame.image, box), score) for track, box, score in seen]
+        inside = [(track, box, score) for track, box, score in clipped if box is not None]
+        self.too_small += len(seen) - len(inside)
+        hidden = hidden_of([box for _, box, _ in inside], size=frame.image.shape[:2])
+        for (track, box, score), share in zip(inside, hidden, strict=True):
+            crop = self._crop(frame, number, box, score=score, colour=colour, hidden=share)
             for key, kept in self.gate.push(track, crop) if self.job.follows else [(track, crop)]:
                 self.writer.add(key, kept)
-        if frame.number % _FORGET_EVERY == 0:
-            self.writer.forget(before=frame.number - self.patience)
+        if number % _FORGET_EVERY == 0:
+            self.writer.forget(before=number - self.patience)
 
     def close(self) -> None:
         """No frame follows."""
         self.gate.close()
         self.writer.close()
 
-    def _crop(self, frame: Frame, box: XYWH, *, score: float, colour: float) -> Crop | None:
-        inside = self.cutter.clip(frame.image, box)
-        if inside is None or frame.number is None:
-            return None
-        x, y, width, height = inside
+    def _crop(
+        self, frame: Frame, number: int, box: XYWH, *, score: float, colour: float, hidden: float
+    ) -> Crop:
+        x, y, width, height = box
+        picture = self.cutter.cut(frame.image, box)
         return Crop(
-            frame=frame.number,
+            frame=number,
             x=x,
             y=y,
             width=width,
@@ -186,7 +198,9 @@ class _Cutting:
             score=score,
             time_s=frame.time_s,
             chroma=colour,
-            jpeg=self.cutter.cut(frame.image, inside),
+            sharpness=sharpness_of(picture),
+            hidden=hidden,
+            jpeg=as_jpeg(picture),
         )
 
     def _name(self, key: int) -> str:
@@ -202,9 +216,11 @@ class _Given:
     def __init__(self, tracks: Tracks) -> None:
         self.tracks = tracks
 
-    def __call__(self, frame: Frame) -> list[Seen]:
-        boxes = self.tracks.by_frame.get(frame.number or 0, [])
-        return [(box.track, (box.x, box.y, box.width, box.height), box.score) for box in boxes]
+    def __call__(self, frames: Sequence[Frame]) -> list[list[Seen]]:
+        return [
+            [(b.track, (b.x, b.y, b.width, b.height), b.score) for b in self.tracks.by_frame.get(number, [])]
+            for number in (frame.number or 0 for frame in frames)
+        ]
 
 
 class _Alone:
@@ -214,10 +230,13 @@ class _Alone:
         self.detector = detector
         self.count = 0
 
-    def __call__(self, frame: Frame) -> list[Seen]:
-        boxes = self.detector(frame.image)
-        self.count += len(boxes)
-        return [(self.count - len(boxes) + i, *_xywh(box)) for i, box in enumerate(boxes)]
+    def __call__(self, frames: Sequence[Frame]) -> list[list[Seen]]:
+        found = [[_xywh(box) for box in boxes] for boxes in _detect(self.detector, frames)]
+        seen = []
+        for boxes in found:
+            seen.append([(self.count + i, *box) for i, box in enumerate(boxes)])
+            self.count += len(boxes)
+        return seen
 
 
 class _Followed:
@@ -226,8 +245,15 @@ class _Followed:
     def __init__(self, detector: Detector, tracker: Tracker) -> None:
         self.detector, self.tracker = detector, tracker
 
-    def __call__(self, frame: Frame) -> list[Seen]:
-        return [(track, *_xywh(box)) for track, box in self.tracker(self.detector(frame.image))]
+    def __call__(self, frames: Sequence[Frame]) -> list[list[Seen]]:
+        return [
+            [(track, *_xywh(box)) for track, box in self.tracker(boxes)]
+            for boxes in _detect(self.detector, frames)
+        ]
+
+
+def _detect(detector: Detector, frames: Sequence[Frame]) -> list[Boxes]:
+    return detector([frame.image for frame in frames])
 
 
 def _xywh(box: Boxes) -> tuple[XYWH, float]:
@@ -240,3 +266,9 @@ def _every(frames: Iterable[Frame], step: int) -> Iterator[Frame]:
         number = place if frame.number is None else frame.number - 1
         if number % step == 0:
             yield frame
+
+
+def _batches(frames: Iterator[Frame], size: int) -> Iterator[list[Frame]]:
+    """Up to `size` frames at a time."""
+    while batch := list(islice(frames, size)):
+        yield batch

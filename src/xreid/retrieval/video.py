@@ -30,7 +30,7 @@ class VideoFrames:
 
     def __init__(self, path: Path, *, fps: float | None = None) -> None:
         self.path = path
-        with _open(path) as container:
+        with open_container(path) as container:
             stream = container.streams.video[0]
             rate = stream.average_rate or stream.guessed_rate
             self.fps = float(rate) if rate else fps or _DEFAULT_FPS
@@ -47,7 +47,7 @@ class VideoFrames:
     def _has_times(self) -> bool:
         """Whether timestamps rise over the first frames; in AVI files they often follow decoding order."""
         reading = VideoReading(self, Anchor(), count=_PROBE, warmup_s=0.0)
-        with _open(self.path) as container:
+        with open_container(self.path) as container:
             pictures = islice(reading.pictures(container), _PROBE)
             stamps = [picture.pts for picture in pictures]
         if not stamps:
@@ -84,7 +84,7 @@ class VideoReading:
     def _after_seek(self, last: int) -> Generator[Frame, None, bool]:
         """Seek before the anchor and read on; False, with nothing yielded, where that is impossible."""
         target = last - round(self.warmup_s / self.source.time_base)
-        with _open(self.source.path) as container:
+        with open_container(self.source.path) as container:
             try:
                 container.seek(
                     max(target, self.source.start), stream=container.streams.video[0], backward=True
@@ -108,7 +108,7 @@ class VideoReading:
 
     def _counting(self) -> Iterator[Frame]:
         warm_from = self.anchor.number - round(self.warmup_s * self.source.fps)
-        with _open(self.source.path) as container:
+        with open_container(self.source.path) as container:
             self._active = self.anchor.number == 1
             for number, picture in enumerate(self.pictures(container), start=1):
                 if number >= self.anchor.number:
@@ -173,7 +173,12 @@ def _pixels(picture: Any) -> Image:
     return np.ascontiguousarray(np.rot90(image, turns)) if turns else image
 
 
-def _open(path: Path) -> Any:
+def open_container(path: Path) -> Any:
+    """The file, opened with PyAV.
+
+    Raises:
+        DataError: It is missing, no video, or has no picture stream.
+    """
     if not path.exists():
         raise DataError(f"video {path} does not exist", todo="Check the path.")
     # Importing some torchvisions (0.24 for one) makes FFmpeg log through Python; a decoder's threads then

@@ -1,0 +1,122 @@
+"""Processes that ingest recordings side by side; they end with the process that started them."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+import cv2
+
+from xreid.core.errors import DataError
+from xreid.retrieval.ingest import ingest_video
+from xreid.retrieval.ingest_config import IngestConfig, IngestReport
+
+Queue = SimpleQueue[tuple[str, int, int | None]]
+
+_queue: Queue | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """One recording to ingest.
+
+    Attributes:
+        name: Of the recording.
+        path: Its file or folder.
+        out: Where its ingest goes.
+        config: Options.
+        before: The recording that ends where this one begins, or None.
+    """
+
+    name: str
+    path: Path
+    out: Path
+    config: IngestConfig
+    before: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What became of a recording: a report, or what is wrong with it."""
+
+    name: str
+    report: IngestReport | None = None
+    error: str = ""
+
+
+def run_task(task: Task) -> Outcome:
+    """Ingest one recording; a recording that cannot be read is an outcome, other trouble is raised."""
+
+    def tell(done: int, total: int | None) -> None:
+        if _queue is not None:
+            _queue.put((task.name, done, total))
+
+    try:
+        report = ingest_video(
+            task.path,
+            task.out,
+            config=task.config,
+            recording=task.name,
+            before=task.before,
+            may_be_empty=True,
+            tell=tell,
+        )
+    except DataError as error:
+        return Outcome(name=task.name, error=str(error))
+    return Outcome(name=task.name, report=report)
+
+
+@contextmanager
+def pool(jobs: int, queue: Queue) -> Iterator[ProcessPoolExecutor]:
+    """Processes for `run_task`; killed where the block is left by an exception, which loses no finished work.
+
+    Args:
+        jobs: How many.
+        queue: Gets (recording, frames done, frames in all or None).
+    """
+    context = multiprocessing.get_context("spawn")
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    others = set(multiprocessing.active_children())
+    workers = ProcessPoolExecutor(jobs, mp_context=context, initializer=_settle, initargs=(queue, threads))
+    try:
+        yield workers
+    except BaseException:
+        for child in set(multiprocessing.active_children()) - others:
+            child.kill()
+        raise
+    finally:
+        workers.shutdown(cancel_futures=True)
+
+
+def new_queue() -> Queue:
+    """A queue for `pool`."""
+    return multiprocessing.get_context("spawn").SimpleQueue()
+
+
+def _settle(queue: Queue, threads: int) -> None:
+    """Prepare a process: its share of the threads, deaf to Ctrl-C and SIGTERM, no life after its parent."""
+    global _queue
+    import torch
+
+    _queue = queue
+    cv2.setNumThreads(threads)
+    torch.set_num_threads(threads)
+    for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the parent decides
+        signal.signal(number, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: BaseProcess) -> None:
+    parent.join()
+    os._exit(1)
