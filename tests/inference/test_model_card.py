@@ -13,8 +13,10 @@ from tests.inference.small import write_model
 from xreid import write_model_card
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import DataError
+from xreid.core.files import write_json
 from xreid.core.tracklets import TrackletTable
 from xreid.data.names import SIMULATION_LICENCE
+from xreid.evaluation.calibration import Calibration, KindCalibration, Threshold
 from xreid.evaluation.evaluator import evaluate_directions
 from xreid.evaluation.protocols import protocol_named
 from xreid.evaluation.report import write_report
@@ -117,6 +119,39 @@ def test_scores_of_an_evaluation(table: TrackletTable, tmp_path: Path) -> None:
     values = {r.metric_name: r.metric_value for r in card.data.eval_results}
     assert values["Rank-1, I2V, hitsz-vcm v1 [0633e362]"] == round(100 * rank1["value"], 2)
     assert len(values) == 4
+
+
+def test_a_calibration_is_told(table: TrackletTable, tmp_path: Path) -> None:
+    model = write_model(tmp_path / "model")
+    assert "## Calibration" not in write_model_card(tmp_path / "model").read_text()
+    kind = KindCalibration(
+        slope=20.0,
+        offset=-9.0,
+        knots=((0.0, -9.0), (1.0, 11.0)),
+        positives=80,
+        negatives=12_640,
+        identities=80,
+        stranger_cuts=(0.4, 0.5),
+        threshold=Threshold(far=1e-3, score=0.683, tar=0.788, resolution="few"),
+    )
+    made = Calibration(
+        method="logistic",
+        kinds={
+            "vis-ir": kind,
+            "ir-ir": replace(kind, threshold=Threshold(far=1e-3, score=None, tar=None, resolution="too few")),
+        },
+        origin=model.origin(preprocessing={"frames": 3}, source="hitsz-vcm"),
+        source="hitsz-vcm",
+        identities=("1", "2", "3"),
+        tracklets=12,
+        protocol="hitsz-vcm v1 [0633e362]",
+        fit_prior=0.01,
+    )
+    write_json(tmp_path / "model" / "calibration.json", made.to_json())
+    text = write_model_card(tmp_path / "model").read_text()
+    assert "Fitted on 3 people of hitsz-vcm" in text
+    assert "| vis-ir | 0.683 | 0.10% | 78.8% |" in text
+    assert "| ir-ir | - | 0.10% | - |" in text
 
 
 def test_scores_of_another_model_are_refused(table: TrackletTable, tmp_path: Path) -> None:

@@ -11,6 +11,8 @@ import xreid
 from xreid.core.errors import DataError
 from xreid.core.files import atomic_file, read_json
 from xreid.data.names import SIMULATION_LICENCE
+from xreid.evaluation.calibration import FILE as CALIBRATION
+from xreid.evaluation.calibration import Calibration, read_calibration
 
 if TYPE_CHECKING:
     from xreid.inference.checkpoint import Checkpoint
@@ -49,15 +51,20 @@ def write_model_card(folder: Path | str, *, evaluation: Path | str | None = None
     place, checkpoint, sha256 = describe_checkpoint(Path(folder))
     layout = read_json(place / CONFIG, what="checkpoint").get("layout", [])
     results = [] if evaluation is None else _results(Path(evaluation), sha256=sha256)
+    calibration = read_calibration(place / CALIBRATION) if (place / CALIBRATION).is_file() else None
+    text = model_card(checkpoint, layout=layout, sha256=sha256, results=results, calibration=calibration)
     with atomic_file(place / CARD) as temporary:
-        temporary.write_text(
-            model_card(checkpoint, layout=layout, sha256=sha256, results=results), encoding="utf-8"
-        )
+        temporary.write_text(text, encoding="utf-8")
     return place / CARD
 
 
 def model_card(
-    checkpoint: Checkpoint, *, layout: Layout, sha256: str, results: Sequence[Mapping[str, Any]] = ()
+    checkpoint: Checkpoint,
+    *,
+    layout: Layout,
+    sha256: str,
+    results: Sequence[Mapping[str, Any]] = (),
+    calibration: Calibration | None = None,
 ) -> str:
     """The card's text.
 
@@ -66,6 +73,7 @@ def model_card(
         layout: Parts of an embedding.
         sha256: Of the weights' file.
         results: Summaries of evaluations, as evaluation.json holds them.
+        calibration: What scores mean, where somebody calibrated it.
     """
     import yaml
 
@@ -76,10 +84,27 @@ def model_card(
         _NEVER,
         _data(checkpoint),
         _scores(checkpoint, results),
+        *([] if calibration is None else [_calibrated(calibration)]),
         _training(checkpoint, sha256),
         _licence(checkpoint),
     ]
     return f"---\n{head}---\n" + "\n".join(sections)
+
+
+def _calibrated(calibration: Calibration) -> str:
+    lines = [
+        "## Calibration",
+        "calibration.json turns a cosine into a probability that both tracklets show one person, at a prior "
+        f"of your choice. Fitted on {len(calibration.identities):,} people of {calibration.source}, who were "
+        "not in training; it holds for people and cameras like those.\n",
+        "| pairs | threshold | false accepts there | of one person accepted |",
+        "|---|---|---|---|",
+    ]
+    for name, kind in calibration.kinds.items():
+        cut = kind.threshold
+        told = ("-", "-") if cut.score is None or cut.tar is None else (f"{cut.score:.3f}", f"{cut.tar:.1%}")
+        lines.append(f"| {name} | {told[0]} | {cut.far:.2%} | {told[1]} |")
+    return "\n".join(lines) + "\n"
 
 
 def _metadata(checkpoint: Checkpoint, results: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
