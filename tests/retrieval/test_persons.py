@@ -43,7 +43,7 @@ def _groups(people: list[Person]) -> list[list[str]]:
 
 def test_people_are_found_and_told_in_order_of_time() -> None:
     spots = [(0, "2", 90), (1, "1", 0), (0, "1", 30), (1, "2", 100), (0, "1", None), (2, "1", 500)]
-    people = probable_persons(_queries(spots), CALIBRATION, graph=camera_graph_from(GRAPH))
+    people = probable_persons(_queries(spots), CALIBRATION, graph=camera_graph_from(GRAPH), prior=0.1)
     assert _groups(people) == [["t0", "t2", "t4"], ["t1", "t3"], ["t5"]]
     first = people[0]
     assert [s.query.name for s in first.sightings] == ["t2", "t0", "t4"], "unknown times last"
@@ -58,7 +58,7 @@ def test_people_are_found_and_told_in_order_of_time() -> None:
 
 
 def test_nobody_is_in_two_places() -> None:
-    spots = [(0, "1", 0), (0, "2", 1), (0, "1", 60)]
+    spots = [(0, "1", 0), (0, "2", 0.5), (0, "1", 60)]
     queries = _queries(spots)
     assert len(probable_persons(queries, CALIBRATION)) == 2, "cameras are taken not to overlap"
     for person in probable_persons(queries, CALIBRATION):
