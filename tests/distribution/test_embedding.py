@@ -20,8 +20,6 @@ from xreid.distribution.embedding import PartEmbedder, embed_on_cluster
 from xreid.inference.checkpoint import load_checkpoint
 from xreid.inference.embed import EmbedConfig, Embedder, EmbedJob, embed_tracklets
 
-ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")
-
 TWO = Cluster(workers=2, cpus=0.5)
 CONFIG = EmbedConfig(clips_per_batch=2, tracklets_per_part=4)
 
@@ -47,24 +45,6 @@ class Refusing:
         if item == 1:
             raise XReidError("item 1 cannot be done", todo="Leave it out.")
         return {"item": item}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def local_cluster() -> Any:
-    """One for all tests: starting takes seconds."""
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
-    # workers find the tests as this process does
-    paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    ray.init(
-        num_cpus=4,
-        include_dashboard=False,
-        log_to_driver=False,
-        logging_level="ERROR",
-        runtime_env={"env_vars": {"PYTHONPATH": paths}},
-    )
-    yield
-    ray.shutdown()
 
 
 def test_the_same_vectors_with_a_killed_worker_and_work_found_done(

@@ -21,6 +21,7 @@ from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOption
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
+    from xreid.retrieval.many import Elsewhere
     from xreid.retrieval.sources import Recording, Stream
 
 Note = Callable[[str], None]
@@ -36,17 +37,31 @@ class IngestOptions(IngestConfig, SourceOptions, LiveOptions):
             devices (/dev/video0).
         out: Folder to write: crops, tracklets.parquet, moments.parquet and more; default the last of CAMERAS.
         jobs: Recordings to work on at the same time.
+        ray: Worker processes on Ray, here or on a cluster, which share the recordings; 0: none.
+        ray_address: Of a running cluster: auto, or host:port; none starts Ray here, for this work only.
+        ray_cpus: Cores that a worker is given; fractions let several share one.
+        ray_gpus: GPUs that a worker is given.
     """
 
     cameras: list[str]
     out: Path | None = None
     jobs: int = 1
+    ray: int = 0
+    ray_address: str | None = None
+    ray_cpus: float = 1.0
+    ray_gpus: float = 0.0
 
     def __post_init__(self) -> None:
         IngestConfig.__post_init__(self)
         LiveOptions.__post_init__(self)
         if self.jobs < 1:
             raise ConfigError("jobs is out of range", expected="1 or more", got=str(self.jobs))
+        if self.ray < 0:
+            raise ConfigError("ray is out of range", expected="0 or more", got=str(self.ray))
+        if self.ray_address and not self.ray:
+            raise ConfigError("--ray_address needs workers", todo="Say how many: --ray N.")
+        if self.ray and self.jobs > 1:
+            raise ConfigError("--ray and --jobs exclude each other", todo="Leave out one of them.")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -59,15 +74,17 @@ def main(argv: Sequence[str]) -> int:
     sources = find_sources(words, options=looking, config=config)
     start = time.perf_counter()
     if sources.streams:
+        if options.ray:
+            raise ConfigError("live cameras are not shared out on Ray", todo="Leave out --ray.")
         if sources.recordings:
             raise ConfigError(
                 "files and live cameras in one command", todo="Ingest them one after the other."
             )
         report = _live(sources.streams, out, config, _part(options, LiveOptions), options.jobs)
-    elif sources.single:
+    elif sources.single and not options.ray:
         report = _single(sources.recordings[0], out, config)
     else:
-        report = _many(sources.recordings, out, config, options.jobs)
+        report = _many(sources.recordings, out, config, options)
     _print(report, out, seconds=time.perf_counter() - start)
     return 0
 
@@ -99,16 +116,40 @@ def _single(recording: Recording, out: Path, config: IngestConfig) -> IngestRepo
         return ingest_video(recording.path, out, config=recording.config(config), tell=tell, note=note)
 
 
-def _many(recordings: Sequence[Recording], out: Path, config: IngestConfig, jobs: int) -> IngestReport:
+def _many(
+    recordings: Sequence[Recording], out: Path, config: IngestConfig, options: IngestOptions
+) -> IngestReport:
     from xreid.retrieval.many import ingest_recordings, raise_for_failures
 
     with _progress("footage") as (tell, note):
         timeless = [one.label for one in recordings if one.start_s is None]
         if timeless and not config.stills:
             note(f"{len(timeless)} recordings name no start ({timeless[0]}): their times count from 0")
-        report = ingest_recordings(recordings, out, config=config, jobs=jobs, tell=tell, note=note)
+        report = ingest_recordings(
+            recordings,
+            out,
+            config=config,
+            jobs=options.jobs,
+            elsewhere=_on_ray(options) if options.ray else None,
+            tell=tell,
+            note=note,
+        )
     raise_for_failures(report, out)
     return report.total
+
+
+def _on_ray(options: IngestOptions) -> Elsewhere:
+    from xreid.distribution.cluster import Cluster
+    from xreid.distribution.ingesting import on_cluster
+
+    return on_cluster(
+        Cluster(
+            workers=options.ray,
+            address=options.ray_address,
+            cpus=options.ray_cpus,
+            gpus=options.ray_gpus,
+        )
+    )
 
 
 def _live(

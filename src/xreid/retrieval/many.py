@@ -28,6 +28,7 @@ _POLL_S = 0.2
 
 Tell = Callable[[float, float], None]
 Note = Callable[[str], None]
+Elsewhere = Callable[[Sequence[Task]], Iterator[Outcome]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,7 @@ def ingest_recordings(
     *,
     config: IngestConfig,
     jobs: int = 1,
+    elsewhere: Elsewhere | None = None,
     tell: Tell = lambda done, total: None,
     note: Note = lambda text: None,
 ) -> ManyReport:
@@ -61,6 +63,7 @@ def ingest_recordings(
         out: Folder to write; new, empty, or of such an ingest.
         config: Options of all of them; camera, place, modality and start are each recording's own.
         jobs: Processes side by side; 1 works in this one.
+        elsewhere: Does the tasks in some other way (`xreid.distribution.ingesting`), in any order.
         tell: Called with bytes of footage done and to do.
         note: Called with remarks.
 
@@ -73,7 +76,7 @@ def ingest_recordings(
         config = replace(config, detector=choose_detector(config.detector, device=config.device, note=note))
     many = _Many(recordings, out, config=config, tell=tell, note=note)
     try:
-        for outcome in many.work(jobs):
+        for outcome in many.work(jobs, elsewhere):
             many.add(outcome)
     finally:
         many.save()
@@ -106,7 +109,7 @@ class _Many:
         known = read_json(out / LIST, what="list of recordings") if (out / LIST).is_file() else {}
         self.entries: dict[str, dict[str, Any]] = known.get("recordings", {})
 
-    def work(self, jobs: int) -> Iterator[Outcome]:
+    def work(self, jobs: int, elsewhere: Elsewhere | None) -> Iterator[Outcome]:
         """The outcomes of the recordings that are not done, as they come."""
         tasks = [self._task(one) for one in self.recordings.values() if not self._is_done(one)]
         if done := len(self.recordings) - len(tasks):
@@ -114,7 +117,9 @@ class _Many:
         for name in self.recordings.keys() - {task.name for task in tasks}:
             self.shares[name] = 1.0
         self._show()
-        if jobs > 1 and len(tasks) > 1:
+        if elsewhere is not None:
+            yield from elsewhere(tasks)
+        elif jobs > 1 and len(tasks) > 1:
             yield from self._side_by_side(tasks, min(jobs, len(tasks)))
         else:
             yield from map(run_task, tasks)
