@@ -28,7 +28,7 @@ from xreid.simulation.site_film import TrueBox
 from xreid.simulation.site_stage import stage_of
 from xreid.simulation.site_truth import Witness, counts
 
-CONFIG = replace(tiny(), dusk_s=12, night_s=6, file_s=6)
+CONFIG = replace(tiny(), dusk_s=12, night_s=6, file_s=6, fps=5)  # six videos of 30 frames
 
 
 def digest(root: Path) -> dict[str, str]:
@@ -40,7 +40,7 @@ def digest(root: Path) -> dict[str, str]:
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("site") / "site"
     summary = simulate_site(CONFIG, out, workers=1)
-    assert (summary.videos, summary.frames, summary.rendered) == (6, 360, 360)
+    assert (summary.videos, summary.frames, summary.rendered) == (6, 180, 180)
     return out
 
 
@@ -57,7 +57,7 @@ def test_two_processes_write_the_same_bytes(made: Path, tmp_path: Path) -> None:
     told: list[tuple[int, int]] = []
     simulate_site(CONFIG, tmp_path / "b", workers=2, progress=lambda *done: told.append(done))
     assert digest(tmp_path / "b") == digest(made)
-    assert told[-1] == (360, 360)
+    assert told[-1] == (180, 180)
 
 
 def test_another_seed_is_another_site(made: Path, tmp_path: Path) -> None:
@@ -72,10 +72,10 @@ def test_videos_are_what_their_truth_says(made: Path) -> None:
             stream = container.streams.video[0]
             assert stream.codec_context.name == "h264"
             assert (stream.width, stream.height) == (truth["width"], truth["height"]) == (640, 360)
-            assert stream.average_rate == truth["fps"] == 10
+            assert stream.average_rate == truth["fps"] == 5
             stamp = container.metadata["creation_time"]
         assert stamp[:19] + "+00:00" == truth["start"]
-        assert len(pictures(made / "videos" / truth["video"])) == truth["frames"] == 60
+        assert len(pictures(made / "videos" / truth["video"])) == truth["frames"] == 30
         when = truth["start"].replace("-", "").replace(":", "").replace("+0000", "Z")
         assert truth["video"] == f"{truth['camera']}_{when}.mp4"
 
@@ -86,7 +86,7 @@ def test_infrared_segments_are_grey_and_visible_ones_are_not(made: Path) -> None
         frames = pictures(made / "videos" / truth["video"])
         segments = truth["segments"]
         assert [s["first_frame"] for s in segments] == [1, *(s["last_frame"] + 1 for s in segments[:-1])]
-        assert segments[-1]["last_frame"] == 60
+        assert segments[-1]["last_frame"] == 30
         for segment in segments:
             modalities.add((len(segments) > 1, segment["modality"]))
             for frame in frames[segment["first_frame"] - 1 : segment["last_frame"]]:
@@ -188,15 +188,28 @@ def test_a_broken_run_is_completed_by_the_same_call(
         read_site(out)
     monkeypatch.setattr(site_module, "write_tracks", original)
     (out / "videos" / ".x.mp4.rest.mp4").write_bytes(b"as a killed run leaves it")
-    assert simulate_site(CONFIG, out, workers=1).rendered == 180
+    assert simulate_site(CONFIG, out, workers=1).rendered == 90
     assert digest(out) == digest(made)
     assert simulate_site(CONFIG, out, workers=1).rendered == 0
-    assert read_site(out)["counts"] == {"videos": 6, "frames": 360}
+    assert read_site(out)["counts"] == {"videos": 6, "frames": 180}
 
 
 def test_killed_it_is_completed_by_the_same_command(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "b"
-    words = ["--preset", "tiny", "--dusk_s", "12", "--night_s", "6", "--file_s", "6", "--workers", "1"]
+    words = [
+        "--preset",
+        "tiny",
+        "--dusk_s",
+        "12",
+        "--night_s",
+        "6",
+        "--file_s",
+        "6",
+        "--fps",
+        "5",
+        "--workers",
+        "1",
+    ]
     command = [sys.executable, "-m", "xreid.cli.main", "simulate", str(out), "--site", *words]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
     limit = time.monotonic() + 200

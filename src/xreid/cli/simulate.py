@@ -41,11 +41,9 @@ class SimulateOptions(SimulationConfig):
 def main(argv: Sequence[str]) -> int:
     """Write the archive, then the contact sheet; print what was written."""
     if any(word in ("--site", "--site=true") for word in argv):
-        from xreid.cli import simulate_site
-
-        return simulate_site.main(argv)
+        return _site(argv)
     options = parse(
-        SimulateOptions, expand_preset(argv, preset_options), verb="simulate", positional=("out",)
+        SimulateOptions, _expand_preset(argv, preset_options), verb="simulate", positional=("out",)
     )
     if options.out is None and options.contact_sheet is None:
         raise ConfigError("nothing to write", expected="OUT or --contact-sheet FILE")
@@ -58,7 +56,7 @@ def main(argv: Sequence[str]) -> int:
         from xreid.simulation.generate import simulate
 
         start = time.perf_counter()
-        with frame_progress() as tell:
+        with _frame_progress() as tell:
             summary = simulate(config, options.out, workers=options.workers, progress=tell)
         seconds = time.perf_counter() - start
         rate = f", {summary.rendered / seconds:.0f} frames/s" if summary.rendered else ""
@@ -73,7 +71,19 @@ def main(argv: Sequence[str]) -> int:
     return 0
 
 
-def expand_preset(argv: Sequence[str], options_of: Callable[[str], list[str]]) -> list[str]:
+def _site(argv: Sequence[str]) -> int:
+    """Write a site instead."""
+    from xreid.cli.simulate_site import SimulateSiteOptions, write_site
+    from xreid.simulation.site_config import site_preset_options
+
+    words = _expand_preset(argv, site_preset_options)
+    options = parse(SimulateSiteOptions, words, verb="simulate --site", positional=("out",))
+    with _frame_progress() as tell:
+        write_site(options, tell=tell)
+    return 0
+
+
+def _expand_preset(argv: Sequence[str], options_of: Callable[[str], list[str]]) -> list[str]:
     """Replace `--preset NAME` by the options it stands for, before all others, so that those override it."""
     words, preset = list(argv), None
     for i, word in enumerate(words):
@@ -94,7 +104,7 @@ def expand_preset(argv: Sequence[str], options_of: Callable[[str], list[str]]) -
 
 
 @contextmanager
-def frame_progress() -> Iterator[Callable[[int, int], None]]:
+def _frame_progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on a terminal; elsewhere a line for every tenth."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn

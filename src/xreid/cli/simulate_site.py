@@ -1,15 +1,13 @@
-"""`xreid simulate SITE --site`: write a simulated site with cameras, videos and the truth about them."""
+"""The options of `xreid simulate SITE --site`, and what it does: a site with videos and the truth."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from xreid.cli.options import parse
-from xreid.cli.simulate import expand_preset, frame_progress
-from xreid.simulation.site_config import SiteConfig, site_preset_options
+from xreid.simulation.site_config import SiteConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,20 +31,16 @@ class SimulateSiteOptions(SiteConfig):
         return SiteConfig(**{f.name: getattr(self, f.name) for f in fields(SiteConfig)})
 
 
-def main(argv: Sequence[str]) -> int:
+def write_site(options: SimulateSiteOptions, *, tell: Callable[[int, int], None]) -> None:
     """Write the site; print what was written."""
-    words = expand_preset(argv, site_preset_options)
-    options = parse(SimulateSiteOptions, words, verb="simulate --site", positional=("out",))
     from xreid.simulation.site import simulate_site
 
     config = options.configuration()
     start = time.perf_counter()
-    with frame_progress() as tell:
-        summary = simulate_site(config, options.out, workers=options.workers, progress=tell)
+    summary = simulate_site(config, options.out, workers=options.workers, progress=tell)
     seconds = time.perf_counter() - start
     rate = f", {summary.rendered / seconds:.0f} frames/s" if summary.rendered else ""
     size = f"{config.cameras} cameras, {config.people} people"
     print(f"{summary.out}: site of {size}, synthetic, seed {config.seed}")
     print(f"{summary.videos} videos, {summary.frames} frames")
     print(f"{summary.rendered} frames written in {seconds:.1f} s{rate}")
-    return 0
