@@ -56,8 +56,8 @@ class RtspCamera(socketserver.ThreadingTCPServer):
 
     allow_reuse_address, daemon_threads, block_on_close = True, True, False
 
-    def __init__(self, units: list[list[bytes]], *, fps: int, drop_after: Iterable[int] = (), port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), _Handler)
+    def __init__(self, units: list[list[bytes]], *, fps: int, drop_after: Iterable[int] = ()) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
         self.units, self.fps, self.drop_after = units, fps, list(drop_after)
         self.connections = 0
         self.paused = threading.Event()  # set: the camera is silent

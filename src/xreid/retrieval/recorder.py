@@ -22,7 +22,7 @@ import av
 from xreid.core.errors import DataError
 from xreid.retrieval.names_of_files import usual_name
 from xreid.retrieval.sources import Stream
-from xreid.retrieval.stream_writers import SegmentWriter, writer_for
+from xreid.retrieval.stream_writers import SegmentWriter, may_begin, writer_for
 
 SUFFIX = ".mkv"
 GAPS = "gaps.csv"
@@ -120,6 +120,8 @@ class Recorder(threading.Thread):
     def _recover(self) -> float | None:
         """Close what a killed recorder left behind; returns the end of the last recording."""
         for partial in sorted(self.folder.glob(f".{self.stream.name}_*{SUFFIX}")):
+            if _camera_of(partial) != self.stream.name:
+                continue
             if length_s(partial) > 0:
                 partial.rename(partial.with_name(partial.name[1:]))
             else:
@@ -164,7 +166,7 @@ class Recorder(threading.Thread):
             if abs(at - now) > _DRIFT_S + _OPEN_S * (not started):
                 self._close()
                 anchor, at, started = (now, _stamp(packet)), now, False
-            if not started and not packet.is_keyframe:
+            if not started and not may_begin(packet):
                 continue
             if not started:
                 self._connected(at)
@@ -244,7 +246,7 @@ def segments(folder: Path, camera: str) -> list[Path]:
 
 
 def _camera_of(path: Path) -> str | None:
-    facts = usual_name(path.stem)
+    facts = usual_name(path.stem.lstrip("."))
     return None if facts is None else facts.camera
 
 

@@ -41,6 +41,11 @@ def writer_for(stream: Any, path: Path, *, start_s: float) -> SegmentWriter:
     return _Encoding(stream, path, start_s=start_s)
 
 
+def may_begin(packet: Any) -> bool:
+    """Whether a file may begin with this packet of a stream: a key frame, or a whole raw picture."""
+    return bool(packet.is_keyframe) or packet.stream.codec_context.name not in _COPIED
+
+
 class _Copying:
     """Packets as they are; times begin at 0, packets whose times do not rise are left out."""
 
