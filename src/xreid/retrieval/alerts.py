@@ -1,0 +1,188 @@
+"""Alerts of a watch list: a log that is only ever appended, but for erasures.
+
+A line is an alert or an acknowledgement. An id is made of the person, the time they were added and the
+tracklet, so that checking twice raises nothing twice. A last line that a kill cut short is dropped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+from xreid.core.errors import ConfigError, DataError, ProtocolError, XReidError
+from xreid.core.files import atomic_file
+from xreid.retrieval.answers import changing
+
+FILE = "alerts.jsonl"
+Word = Literal["right", "wrong", "seen"]
+WORDS = ("right", "wrong", "seen")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Acknowledgement:
+    """What somebody said about an alert.
+
+    Attributes:
+        word: "right", "wrong", or only "seen".
+        by: Who.
+        at: When, ISO 8601 UTC.
+        note: In words.
+    """
+
+    word: Word
+    by: str
+    at: str
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alert:
+    """A new tracklet that may show a watched person.
+
+    Attributes:
+        id: 16 hexadecimal digits.
+        person: Name on the watch list.
+        tracklet_id: Id in the gallery.
+        tracklet: Its name.
+        camera: Its camera.
+        modality: "vis" or "ir".
+        start_s: When it was seen.
+        score: Mean cosine with the person's examples.
+        probability: That it shows the person, at the prior of `check_watch`; None without a calibration.
+        raised: When the alert was raised, ISO 8601 UTC.
+        acknowledged: The last that was said about it; None: nobody has looked.
+    """
+
+    id: str
+    person: str
+    tracklet_id: str
+    tracklet: str
+    camera: str | None
+    modality: str
+    start_s: float | None
+    score: float
+    probability: float | None
+    raised: str
+    acknowledged: Acknowledgement | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain values."""
+        return asdict(self)
+
+
+def alert_id(person: str, added: str, tracklet_id: str) -> str:
+    """The id of an alert."""
+    return hashlib.sha256(f"{person}\0{added}\0{tracklet_id}".encode()).hexdigest()[:16]
+
+
+class AlertLog:
+    """The alerts of a folder of answers.
+
+    Args:
+        folder: Its folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.path = folder, folder / FILE
+
+    def alerts(self) -> list[Alert]:
+        """All alerts in order of raising, with the last acknowledgement of each.
+
+        Raises:
+            DataError: The file is damaged.
+        """
+        found: dict[str, Alert] = {}
+        for line in self._lines():
+            if line.pop("kind") == "alert":
+                alert = Alert(**line)
+                found.setdefault(alert.id, alert)
+            else:
+                name = line.pop("alert")
+                if name in found:
+                    found[name] = replace(found[name], acknowledged=Acknowledgement(**line))
+        return list(found.values())
+
+    def add(self, alerts: Sequence[Alert]) -> list[Alert]:
+        """Append those that are not in the log; returns them. They are on the disk then."""
+        with changing(self.folder):
+            known = {alert.id for alert in self.alerts()}
+            new = [alert for alert in alerts if alert.id not in known]
+            self._append([_plain_alert(alert) for alert in new])
+            return new
+
+    def acknowledge(self, ids: Sequence[str], *, word: Word = "seen", by: str = "", note: str = "") -> None:
+        """Say something about alerts; the last word counts.
+
+        Raises:
+            ProtocolError: There is no such alert; nothing is written.
+            ConfigError: The word is none of right, wrong and seen.
+        """
+        if word not in WORDS:
+            raise ConfigError("that is no word for an alert", expected=", ".join(WORDS), got=str(word))
+        with changing(self.folder):
+            known = {alert.id for alert in self.alerts()}
+            missing = [name for name in ids if name not in known]
+            if missing:
+                raise ProtocolError(
+                    f"there is no alert {missing[0]!r}", todo="See `xreid watch GALLERY alerts`."
+                )
+            at = datetime.now(UTC).isoformat(timespec="seconds")
+            said = asdict(Acknowledgement(word=word, by=by, at=at, note=note))
+            self._append([{"kind": "acknowledged", "alert": name, **said} for name in ids])
+
+    def forget(self, gone: Callable[[Alert], bool]) -> int:
+        """Erase alerts with all that was said about them; returns how many. The file is written anew."""
+        if not self.path.exists():
+            return 0
+        with changing(self.folder):
+            names = {alert.id for alert in self.alerts() if gone(alert)}
+            if names:
+                kept = [line for line in self._lines() if line.get("id", line.get("alert")) not in names]
+                with atomic_file(self.path) as temporary:
+                    temporary.write_text("".join(_dump(line) for line in kept), encoding="utf-8")
+            return len(names)
+
+    def _lines(self) -> Iterator[dict[str, Any]]:
+        try:
+            data = self.path.read_bytes() if self.path.exists() else b""
+        except OSError as error:
+            raise DataError(f"cannot read {self.path}: {error.strerror}") from error
+        for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
+            try:
+                line = json.loads(text)
+                if line["kind"] not in ("alert", "acknowledged"):
+                    raise ValueError(line["kind"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise DataError(
+                    f"line {number} of {self.path} is damaged", got=str(error)[:80], todo="Restore a backup."
+                ) from error
+            yield line
+
+    def _append(self, lines: Sequence[dict[str, Any]]) -> None:
+        if not lines:
+            return
+        try:
+            with open(self.path, "a+b") as handle:
+                handle.seek(0)
+                whole = handle.read().rfind(b"\n") + 1
+                handle.truncate(whole)  # half a line of a process that was killed
+                handle.write("".join(_dump(line) for line in lines).encode())
+                handle.flush()
+                os.fsync(handle.fileno())
+        except OSError as error:
+            raise XReidError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+def _plain_alert(alert: Alert) -> dict[str, Any]:
+    values = {name: value for name, value in vars(alert).items() if name != "acknowledged"}
+    return {"kind": "alert", **values}
+
+
+def _dump(line: dict[str, Any]) -> str:
+    return json.dumps(line, allow_nan=False) + "\n"

@@ -1,0 +1,53 @@
+"""Where the answers of a gallery keep what people said about people: watch lists, alerts, feedback.
+
+    GALLERY/answers/watch.json       who is watched for, why, until when, with example vectors
+    GALLERY/answers/alerts.jsonl     one line per alert and per acknowledgement, only ever appended
+    GALLERY/answers/feedback/*.json  what was confirmed and rejected, by case
+
+All of it is about people, so all of it is erased with them: see `forgetting`.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from xreid.core.errors import ConfigError, XReidError
+from xreid.retrieval.gallery import Gallery
+
+FOLDER = "answers"
+
+
+def answers_folder(gallery: Gallery, folder: Path | None = None) -> Path:
+    """Where a gallery's answers are kept: in its folder, or in one that is named.
+
+    Raises:
+        ConfigError: The gallery is on a server, and no folder was named.
+    """
+    if folder is not None:
+        return folder
+    if "://" in gallery.address:
+        raise ConfigError(
+            f"{gallery.address} is a server, which keeps no watch list",
+            todo="Name a folder for it (--state FOLDER).",
+        )
+    return Path(gallery.address) / FOLDER
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder of answers; the folder is made where missing.
+
+    Raises:
+        XReidError: It cannot be written.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = open(folder / ".lock", "a")  # noqa: SIM115 (closed below)
+    except OSError as error:
+        raise XReidError(f"cannot write {folder}: {error.strerror}") from error
+    with lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield

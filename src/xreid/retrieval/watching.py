@@ -1,0 +1,225 @@
+"""Checking a gallery for watched people: exact, and nothing is raised twice.
+
+A tracklet raises an alert where the mean of its log-likelihood ratios with the person's examples is above the
+mean of the thresholds of those pairs. For one example that is "the cosine is above the threshold". A mean of
+several spreads less than one among strangers, so the stated rate is an upper end (measured: docs/search.md).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from xreid.core.errors import ConfigError, ProtocolError
+from xreid.core.tracklets import Modality
+from xreid.evaluation.calibration import Calibration, KindCalibration, probability, require_fits
+from xreid.evaluation.pairs import kind_of
+from xreid.retrieval.alerts import Alert, AlertLog, alert_id
+from xreid.retrieval.columns import Filter
+from xreid.retrieval.evidence import pair_ratios
+from xreid.retrieval.forgetting import forget_erased
+from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.gallery_rows import Found
+from xreid.retrieval.queries import unit
+from xreid.retrieval.watch import Watched, WatchList, model_of
+
+_FIRST_LOOK = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class WatchReport:
+    """What a check did.
+
+    Attributes:
+        new: Alerts raised by it.
+        watched: People that were looked for.
+        expired: Names of those whose time is over; they are not looked for.
+        skipped: Names of those whose examples another model embedded, and that are not in the gallery.
+    """
+
+    new: tuple[Alert, ...]
+    watched: int
+    expired: tuple[str, ...]
+    skipped: tuple[str, ...]
+
+
+def check_watch(
+    gallery: Gallery,
+    folder: Path,
+    *,
+    calibration: Calibration | None = None,
+    now: datetime | None = None,
+) -> WatchReport:
+    """Look for everybody on the watch list and log an alert for every new tracklet above their threshold.
+
+    Args:
+        gallery: Where.
+        folder: Of its answers (`answers.answers_folder`).
+        calibration: What scores mean; none takes the gallery's own.
+        now: Decides whose time is over; default the present.
+
+    Raises:
+        ConfigError: Somebody has a false-alarm rate, and nothing is calibrated.
+        ProtocolError: The calibration is of another model.
+    """
+    now, origin = now or datetime.now(UTC), gallery.origin
+    forget_erased(gallery, folder)
+    people = WatchList(folder).people
+    expired = tuple(person.name for person in people if person.expired(now))
+    if origin is None:
+        return WatchReport(new=(), watched=0, expired=expired, skipped=())
+    calibration = calibration or gallery.calibration
+    if calibration is not None:
+        require_fits(calibration, origin)
+    kept = [_of_model(gallery, person, model_of(origin)) for person in people if person.name not in expired]
+    able = [person for person in kept if person.model == model_of(origin)]
+    at = now.astimezone(UTC).isoformat(timespec="seconds")
+    alerts = [alert for person in able for alert in _alerts(gallery, person, calibration, at=at)]
+    return WatchReport(
+        new=tuple(AlertLog(folder).add(alerts)),
+        watched=len(able),
+        expired=expired,
+        skipped=tuple(person.name for person in kept if person.model != model_of(origin)),
+    )
+
+
+def threshold_at(kind: KindCalibration, far: float) -> float:
+    """The cosine that a share `far` of the pairs of strangers exceeds, interpolated over its logarithm.
+
+    Raises:
+        ConfigError: The rate is outside of what was measured.
+    """
+    known = {0.1: kind.stranger_cuts[0], 0.01: kind.stranger_cuts[1]}
+    if kind.threshold.score is not None:
+        known[kind.threshold.far] = kind.threshold.score
+    rates = sorted(known)
+    if not rates[0] <= far <= rates[-1]:
+        raise ConfigError(
+            "the calibration says nothing about that false-alarm rate",
+            expected=f"{rates[0]:g} to {rates[-1]:g} per tracklet",
+            got=f"{far:g}",
+            todo="Calibrate on more people (`xreid calibrate --far`), or name a least score.",
+        )
+    places = [math.log(rate) for rate in rates]
+    return float(np.interp(math.log(far), places, [known[rate] for rate in rates]))
+
+
+def _of_model(gallery: Gallery, person: Watched, model: str) -> Watched:
+    """The person with the gallery's vectors of the examples, where another model has embedded it since."""
+    if person.model == model:
+        return person
+    try:
+        ids = [example.id for example in person.examples if example.id is not None]
+        vectors = gallery.vectors(ids)
+    except ProtocolError:
+        return person
+    if len(ids) < len(person.examples):
+        return person
+    examples = tuple(
+        replace(example, vector=vector) for example, vector in zip(person.examples, vectors, strict=True)
+    )
+    return replace(person, examples=examples, model=model)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Cut:
+    """A direction float32 [D] of unit length and the least cosine with it."""
+
+    direction: np.ndarray
+    least: float
+
+
+def _cut(person: Watched, answering: Modality, calibration: Calibration | None) -> _Cut:
+    """Where tracklets of one modality raise an alert for a person.
+
+    Raises:
+        ConfigError: There is a false-alarm rate and no calibration of these pairs.
+    """
+    weights, least = np.full(len(person.examples), 1 / len(person.examples)), person.min_score
+    if least is None:
+        assert person.far is not None
+        if calibration is None:
+            raise ConfigError(
+                f"{person.name!r} is watched for by a false-alarm rate, and nothing is calibrated",
+                todo="Calibrate the model (`xreid calibrate`), or watch by a least score (--min-score).",
+            )
+        kinds = [calibration.kind(kind_of(modality, answering)) for modality in person.modalities]
+        weights = weights * [kind.slope for kind in kinds]
+        least = float(weights @ [threshold_at(kind, person.far) for kind in kinds])
+    total = weights @ person.vectors
+    return _Cut(
+        direction=unit(total.astype(np.float32)), least=least / max(float(np.linalg.norm(total)), 1e-12)
+    )
+
+
+def _alerts(gallery: Gallery, person: Watched, calibration: Calibration | None, *, at: str) -> list[Alert]:
+    sets = tuple(stored.key for stored in gallery.sets if person.past or stored.appended >= person.added)
+    if not sets:
+        return []
+    own = {example.id for example in person.examples if example.id is not None}
+    found = [
+        one
+        for answering in Modality
+        for one in _above(
+            gallery,
+            _cut(person, answering, calibration),
+            Filter(modality=answering, sets=sets),
+            exclude=own,
+        )
+    ]
+    prior = min(0.5, 1 / max(1, len(gallery)))
+    scores, chances = _judged(gallery, person, calibration, found, prior=prior)
+    return [
+        Alert(
+            id=alert_id(person.name, person.added, one.entry.id),
+            person=person.name,
+            tracklet_id=one.entry.id,
+            tracklet=one.entry.tracklet.name,
+            camera=one.entry.tracklet.camera,
+            modality=one.entry.tracklet.modality.value,
+            start_s=one.entry.tracklet.start_s,
+            score=score,
+            probability=chance,
+            raised=at,
+        )
+        for one, score, chance in zip(found, scores, chances, strict=True)
+    ]
+
+
+def _judged(
+    gallery: Gallery,
+    person: Watched,
+    calibration: Calibration | None,
+    found: Sequence[Found],
+    *,
+    prior: float,
+) -> tuple[list[float], list[float | None]]:
+    """Mean cosines and probabilities of what was found."""
+    if not found:
+        return [], []
+    vectors = gallery.vectors([one.entry.id for one in found])
+    scores = [float(score) for score in (person.vectors @ vectors.T).mean(axis=0)]
+    if calibration is None:
+        return scores, [None] * len(found)
+    answering = [one.entry.tracklet.modality for one in found]
+    ratios = pair_ratios(calibration, person.vectors, person.modalities, vectors, answering).mean(axis=0)
+    chances = np.asarray(probability(ratios, prior=prior))
+    return scores, [None if math.isnan(chance) else float(chance) for chance in chances]
+
+
+def _above(gallery: Gallery, cut: _Cut, rules: Filter, *, exclude: set[str]) -> list[Found]:
+    """All tracklets above the cut, best first: asks for more until one is below."""
+    most, k = gallery.count(rules, exclude=exclude), _FIRST_LOOK
+    while True:
+        if not most:
+            return []
+        (found,) = gallery.nearest(cut.direction[None], k=min(k, most), rules=rules, exclude=[exclude])
+        above = [one for one in found if one.score > cut.least]
+        if len(above) < len(found) or k >= most:
+            return above
+        k *= 8
