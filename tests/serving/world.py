@@ -33,6 +33,12 @@ def person(
     return image.convert("L").convert("RGB") if grey else image
 
 
+def noisy(image: Image.Image, *, seed: int) -> Image.Image:
+    """The picture with a little grey noise, so that no two tracklets are the same."""
+    noise = np.random.default_rng(seed).normal(0, 5, (image.height, image.width, 1))
+    return Image.fromarray(np.clip(np.asarray(image) + noise, 0, 255).astype(np.uint8))
+
+
 def as_bytes(image: Image.Image, kind: str = "PNG") -> bytes:
     """The picture as a file."""
     buffer = io.BytesIO()
@@ -52,7 +58,7 @@ def write_tracklets(root: Path, *, people: int = 4, rounds: int = 3) -> Tracklet
                 for step in range(FRAMES):
                     frame = f"frames/{name}/{step:06d}.jpg"
                     (root / frame).parent.mkdir(parents=True, exist_ok=True)
-                    person(number, step=step, grey=grey).save(root / frame)
+                    noisy(person(number, step=step, grey=grey), seed=100 * turn + number).save(root / frame)
                     frames.append(frame)
                 rows.append(
                     Tracklet(

@@ -7,35 +7,80 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from xreid.retrieval.search import SCORE_NOTE, Hit, Query, SearchResult
+from xreid.retrieval.camera_graph import Transition
+from xreid.retrieval.feedback import Feedback
+from xreid.retrieval.persons import Person
+from xreid.retrieval.queries import Query
+from xreid.retrieval.search import SCORE_NOTE, Hit, SearchResult
 from xreid.serving.auth import Here, Operator
-from xreid.serving.cases import Case
 from xreid.serving.problems import Refusal
-from xreid.serving.schemas import Answer, HitView, NewSearch, TrackletView
+from xreid.serving.schemas import (
+    Answer,
+    HitView,
+    NewSearch,
+    PersonView,
+    SightingView,
+    TrackletView,
+    TransitionView,
+)
 from xreid.serving.site import Site
+from xreid.serving.tokens import Principal
 
 router = APIRouter(prefix="/api/v1", tags=["search"])
 
 
 @router.post("/search")
 def search(asked: NewSearch, who: Operator, site: Here) -> Answer:
-    """Find a person: by tracklets of the gallery, by queries made of uploads, or by both together."""
-    begun = time.perf_counter()
-    case = None if asked.case is None else site.cases.get(asked.case)
-    queries = queries_of(site, asked.tracklets, asked.queries)
-    if not queries:
-        raise Refusal(422, "nobody is searched for", expected="one tracklet or one query, or more")
-    results = site.backend.search(
-        queries, rules=asked.filters.rules(), top=asked.top, min_score=asked.min_score
+    """Find a person: by tracklets of the gallery, by queries made of uploads, or by both together.
+
+    With a case, what was confirmed in it becomes part of the query and stands first; what was rejected does
+    not come back, and the search turns away from it.
+    """
+    examples, result = _searched(asked, who, site, what="search")
+    note, meaning = SCORE_NOTE, site.backend.meaning()
+    feedback = result.feedback
+    return Answer(
+        hits=[_hit(hit) for hit in result.hits],
+        searched=result.searched,
+        best=result.best,
+        prior=result.prior,
+        unknown=result.unknown,
+        note=note if meaning is None else meaning.note(),
+        rejected=len(feedback.rejected),
+        examples=len(examples) + len(feedback.confirmed),
     )
-    answer = _answer(results, case, asked, note=_note(site))
+
+
+@router.post("/persons")
+def persons(asked: NewSearch, who: Operator, site: Here) -> list[PersonView]:
+    """Search, and group what was found into probable persons with their ways over the cameras."""
+    examples, result = _searched(asked, who, site, what="persons")
+    groups = site.backend.persons(examples, result)
+    known = {hit.entry.id: TrackletView.of(hit.entry) for hit in result.hits}
+    known |= {entry.id: TrackletView.of(entry) for entry in site.backend.entries(asked.tracklets)}
+    return [_person(person, known, examples) for person in groups]
+
+
+def _searched(asked: NewSearch, who: Principal, site: Site, *, what: str) -> tuple[list[Query], SearchResult]:
+    """Search, and write it down."""
+    begun = time.perf_counter()
+    examples = examples_of(site, asked.tracklets, asked.queries)
+    if not examples:
+        raise Refusal(422, "nobody is searched for", expected="one tracklet or one query, or more")
+    result = site.backend.search(
+        examples,
+        rules=asked.filters.rules(),
+        top=asked.top,
+        min_score=asked.min_score,
+        feedback=_feedback(site, asked),
+    )
     site.metrics.searches.inc()
     site.metrics.search_seconds.observe(time.perf_counter() - begun)
-    site.audit.write(who.name, "search", audited(site, asked, answer))
-    return answer
+    site.audit.write(who.name, what, _audited(site, asked, result))
+    return examples, result
 
 
-def queries_of(site: Site, tracklets: Sequence[str], queries: Sequence[str]) -> list[Query]:
+def examples_of(site: Site, tracklets: Sequence[str], queries: Sequence[str]) -> list[Query]:
     """Tracklets of the gallery and uploaded queries, as the search takes them."""
     found = site.backend.queries_of(list(dict.fromkeys(tracklets)))
     for stored in map(site.queries.get, dict.fromkeys(queries)):
@@ -44,7 +89,20 @@ def queries_of(site: Site, tracklets: Sequence[str], queries: Sequence[str]) -> 
     return found
 
 
-def audited(site: Site, asked: NewSearch, answer: Answer) -> dict[str, object]:
+def _feedback(site: Site, asked: NewSearch) -> Feedback:
+    """What was said in the case, of tracklets that are still there and are not the query."""
+    if asked.case is None:
+        return Feedback()
+    case = site.cases.get(asked.case)
+    known = {entry.id for entry in site.backend.known([one.tracklet for one in case.judgements])}
+    known -= set(asked.tracklets)
+    return Feedback(
+        confirmed=tuple(one for one in case.judged("confirmed") if one in known),
+        rejected=tuple(one for one in case.judged("rejected") if one in known),
+    )
+
+
+def _audited(site: Site, asked: NewSearch, result: SearchResult) -> dict[str, object]:
     """What the log keeps of a search: whom, with which filters, and how many were found."""
     uploads = [sha for query in asked.queries for sha in site.queries.get(query).uploads]
     return {
@@ -54,45 +112,40 @@ def audited(site: Site, asked: NewSearch, answer: Answer) -> dict[str, object]:
         "filters": asked.filters.set_ones(),
         "top": asked.top,
         "min_score": asked.min_score,
-        "searched": answer.searched,
-        "found": len(answer.hits),
+        "searched": result.searched,
+        "found": len(result.hits),
     }
 
 
-def _answer(results: Sequence[SearchResult], case: Case | None, asked: NewSearch, *, note: str) -> Answer:
-    own = set(asked.tracklets)
-    said = {} if case is None else {one.tracklet: one.verdict for one in case.judgements}
-    hits = [hit for hit in merged(results) if hit.entry.id not in own][: asked.top]
-    best = [result.best for result in results if result.best is not None]
-    return Answer(
-        hits=[
-            HitView(
-                rank=rank,
-                score=hit.score,
-                probability=None if hit.verdict is None else hit.verdict.probability,
-                accepted=None if hit.verdict is None else hit.verdict.accepted,
-                verdict=said.get(hit.entry.id),
-                tracklet=TrackletView.of(hit.entry),
-            )
-            for rank, hit in enumerate(hits, start=1)
-        ],
-        searched=max((result.searched for result in results), default=0),
-        best=max(best, default=None),
-        prior=results[0].prior if results else None,
-        unknown=bool(results) and all(result.unknown for result in results),
-        note=note,
+def _hit(hit: Hit) -> HitView:
+    verdict = hit.verdict
+    return HitView(
+        rank=hit.rank,
+        score=hit.score,
+        probability=None if verdict is None else verdict.probability,
+        combined=None if verdict is None else verdict.combined,
+        transition=_transition(hit.transition),
+        accepted=None if verdict is None else verdict.accepted,
+        verdict="confirmed" if hit.confirmed else None,
+        tracklet=TrackletView.of(hit.entry),
     )
 
 
-def merged(results: Sequence[SearchResult]) -> list[Hit]:
-    """The hits of several queries for one person: each tracklet once, at its best score."""
-    best: dict[str, Hit] = {}
-    for hit in (hit for result in results for hit in result.hits):
-        if hit.entry.id not in best or hit.score > best[hit.entry.id].score:
-            best[hit.entry.id] = hit
-    return sorted(best.values(), key=lambda hit: (-hit.score, hit.entry.id))
+def _transition(found: Transition | None) -> TransitionView | None:
+    if found is None:
+        return None
+    return TransitionView(judgement=found.judgement, factor=found.factor, why=found.why)
 
 
-def _note(site: Site) -> str:
-    meaning = site.backend.meaning()
-    return SCORE_NOTE if meaning is None else meaning.note()
+def _person(person: Person, known: dict[str, TrackletView], examples: Sequence[Query]) -> PersonView:
+    sightings = [
+        SightingView(
+            tracklet=None if one.query.id is None else known[one.query.id],
+            transition=_transition(one.transition),
+        )
+        for one in person.sightings
+    ]
+    asked = any(one.query is example for one in person.sightings for example in examples)
+    return PersonView(
+        sightings=sightings, probability=person.probability, weakest=person.weakest, asked=asked
+    )

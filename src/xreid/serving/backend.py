@@ -11,11 +11,16 @@ from typing import TYPE_CHECKING, Any
 
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+from xreid.retrieval.camera_graph_file import read_camera_graph
 from xreid.retrieval.columns import UNIX_FROM_S, Filter
 from xreid.retrieval.engine import Vectors
+from xreid.retrieval.feedback import Feedback
 from xreid.retrieval.gallery import Entry, Gallery, Receipt
 from xreid.retrieval.meaning import Meaning
-from xreid.retrieval.search import Query, SearchResult, search
+from xreid.retrieval.persons import Person, probable_persons
+from xreid.retrieval.queries import Query, queries_of, together
+from xreid.retrieval.ranking import ask_of
+from xreid.retrieval.search import SearchResult, search
 from xreid.serving.ids import Busy
 from xreid.serving.problems import Refusal
 
@@ -67,10 +72,12 @@ class Backend:
     Args:
         address: Of the gallery.
         checkpoint: The model that embedded it; None: nothing new can be embedded.
+        graph: File of the cameras and the ways between them.
     """
 
-    def __init__(self, address: str, *, checkpoint: Path | None) -> None:
+    def __init__(self, address: str, *, checkpoint: Path | None, graph: Path | None = None) -> None:
         self.gallery, self.checkpoint = Gallery.open(address), checkpoint
+        self.graph = None if graph is None else read_camera_graph(graph)
         self._model: LoadedModel | None = None
         self._embedding = Busy("the model", waiting=8)
         self._loading = threading.Lock()
@@ -122,24 +129,48 @@ class Backend:
 
     def queries_of(self, ids: Sequence[str]) -> list[Query]:
         """Queries that are tracklets of the gallery."""
-        entries = self.entries(ids)
-        vectors = self.gallery.vectors(ids) if ids else ()
-        return [
-            Query(tracklet=entry.tracklet, root=entry.root, vector=vector, id=entry.id)
-            for entry, vector in zip(entries, vectors, strict=True)
-        ]
+        return queries_of(self.gallery, self.entries(ids))
 
     def search(
-        self, queries: Sequence[Query], *, rules: Filter, top: int, min_score: float | None
-    ) -> list[SearchResult]:
-        """Search with each query; no answers where the filters let nothing through."""
-        own = [() if query.id is None else (query.id,) for query in queries]
-        each = [rules.of_query(query.tracklet.camera) for query in queries]
-        if not any(self.gallery.count(rule, exclude=ids) for rule, ids in zip(each, own, strict=True)):
-            return []
+        self,
+        examples: Sequence[Query],
+        *,
+        rules: Filter,
+        top: int,
+        min_score: float | None,
+        feedback: Feedback,
+    ) -> SearchResult:
+        """Search for the person of these examples; no hits where the filters let nothing through."""
+        query, meaning = together(examples), self.meaning()
+        ask = ask_of(self.gallery, query, rules, feedback)
+        if not feedback and not self.gallery.count(ask.rules, exclude=ask.exclude):
+            return SearchResult(query=query, hits=(), searched=0, best=None)
         return search(
-            self.gallery, queries, rules=rules, top=top, min_score=min_score, meaning=self.meaning()
-        )
+            self.gallery,
+            [query],
+            rules=rules,
+            top=top,
+            min_score=min_score,
+            meaning=meaning,
+            graph=self.graph,
+            feedback=feedback,
+        )[0]
+
+    def persons(self, examples: Sequence[Query], result: SearchResult) -> list[Person]:
+        """Examples and hits of a search, as probable persons.
+
+        Raises:
+            Refusal: 409: the model was not calibrated.
+        """
+        calibration = self.gallery.calibration
+        if calibration is None:
+            raise Refusal(
+                409, "grouping needs a calibrated model", todo="Calibrate it with `xreid calibrate`."
+            )
+        own = {example.id for example in examples}
+        hits = queries_of(self.gallery, [hit.entry for hit in result.hits if hit.entry.id not in own])
+        same = list(range(len(examples)))
+        return probable_persons([*examples, *hits], calibration, graph=self.graph, same=[same])
 
     def embed(self, rows: Sequence[Tracklet], root: Path) -> Vectors:
         """Vectors of pictures that are not in the gallery, made as the gallery's were; float32 [N, D].

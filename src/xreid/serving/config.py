@@ -64,6 +64,7 @@ class ServeConfig:
         port: Port to listen on; 0 takes a free one.
         token_file: Tokens with their roles, as hashes; see `--new_token`.
         state: Folder for what the server itself writes: audit log, feedback, watch lists, jobs, uploads.
+        graph: Cameras and the ways between them, so that impossible transitions are marked.
         imports: Folder whose videos and embedding sets may be taken in by their path.
         allow_host: Names, besides loopback's and plain addresses, that a browser may reach the server under.
         tls_cert: Certificate (PEM) for https.
@@ -78,6 +79,7 @@ class ServeConfig:
     port: int = 8765
     token_file: Path | None = None
     state: Path | None = None
+    graph: Path | None = None
     imports: Path | None = None
     allow_host: list[str] = field(default_factory=list)
     tls_cert: Path | None = None
@@ -90,7 +92,7 @@ class ServeConfig:
             raise ConfigError("--port is out of range", expected="0 to 65535", got=str(self.port))
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("https needs both --tls_cert and --tls_key")
-        for option, value in (("imports", self.imports), ("tls_cert", self.tls_cert)):
+        for option, value in (("imports", self.imports), ("graph", self.graph), ("tls_cert", self.tls_cert)):
             if value is not None and not value.exists():
                 raise ConfigError(f"--{option} {value} does not exist")
         beyond = [] if is_loopback(self.host) else [f"--host {self.host}"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import resource
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -29,12 +30,24 @@ class RefusedError(Exception):
 def main() -> int:
     """Read a request, decode, answer."""
     request = json.loads(sys.stdin.buffer.read())
+    _confine(request)
     try:
         answer = picture(request) if request["what"] == "image" else video(request)
     except RefusedError as refused:
         answer = refused.plain
     json.dump(answer, sys.stdout)
     return 0
+
+
+def _confine(request: dict[str, Any]) -> None:
+    """Give up what decoding does not need, before the file is opened; the kernel ends us beyond it."""
+    for what, most in (
+        (resource.RLIMIT_AS, request["memory_mib"] * 2**20),
+        (resource.RLIMIT_CPU, request["cpu_s"]),
+        (resource.RLIMIT_FSIZE, 256 * 2**20),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (most, most))
 
 
 def picture(request: dict[str, Any]) -> dict[str, Any]:

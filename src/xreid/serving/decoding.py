@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import subprocess
 import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xreid.serving.config import MIB, Limits
+from xreid.serving.config import Limits
 from xreid.serving.problems import Refusal
 from xreid.serving.sniff import Kind
 
@@ -38,6 +37,8 @@ class Request:
         to_s: End here; 0 for the end of the video.
         box: Part of each picture to write; none: all of it.
         height: Largest height to write; 0 as it is.
+        memory_mib: Address space that the process gives itself before it opens the file.
+        cpu_s: CPU time, likewise.
     """
 
     path: str
@@ -51,6 +52,8 @@ class Request:
     to_s: float = 0.0
     box: Box | None = None
     height: int = 0
+    memory_mib: int
+    cpu_s: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,29 +96,21 @@ def decode(path: Path, kind: Kind, *, limits: Limits, any_length: bool = False, 
         decoder=kind.decoder,
         pixels=int(limits.image_megapixels * 1e6),
         longest_s=0.0 if any_length else limits.video_seconds,
+        memory_mib=limits.decode_mib,
+        cpu_s=limits.decode_seconds,
         **asked,
     )
     return _answer(_run(request, limits), kind)
 
 
 def _run(request: Request, limits: Limits) -> subprocess.CompletedProcess[bytes]:
-    def confine() -> None:
-        os.setpgid(0, 0)
-        for what, most in (
-            (resource.RLIMIT_AS, limits.decode_mib * MIB),
-            (resource.RLIMIT_CPU, limits.decode_seconds),
-            (resource.RLIMIT_FSIZE, 256 * MIB),
-            (resource.RLIMIT_CORE, 0),
-        ):
-            resource.setrlimit(what, (most, most))
-
     try:
         return subprocess.run(
             [sys.executable, "-m", "xreid.serving.decode_worker"],
             input=json.dumps(asdict(request)).encode(),
             capture_output=True,
             timeout=2 * limits.decode_seconds,
-            preexec_fn=confine,
+            start_new_session=True,
             env={**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
         )
     except subprocess.TimeoutExpired:

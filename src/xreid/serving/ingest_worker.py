@@ -1,4 +1,4 @@
-"""A long step of a job, in its own process: `python -m xreid.serving.ingest_worker`, JSON in, JSON lines out."""
+"""A long step of a job, in its own process (`python -m xreid.serving.ingest_worker`): JSON in, JSON out."""
 
 from __future__ import annotations
 

@@ -224,6 +224,14 @@ class NewSearch(Model):
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
 
 
+class TransitionView(Model):
+    """Whether the person can have been there then, by the camera graph."""
+
+    judgement: Literal["possible", "fast", "impossible", "not judged"]
+    factor: float = Field(description="What the odds are multiplied by")
+    why: str
+
+
 class HitView(Model):
     """A tracklet found."""
 
@@ -232,6 +240,10 @@ class HitView(Model):
     probability: float | None = Field(
         description="That it is the same person, at the prior; null: not calibrated"
     )
+    combined: float | None = Field(
+        description="The probability with space and time taken in; null: not calibrated"
+    )
+    transition: TransitionView | None = Field(description="Null without a camera graph")
     accepted: bool | None = Field(
         description="Whether it is above the threshold; false: unknown; null: no threshold"
     )
@@ -248,6 +260,26 @@ class Answer(Model):
     prior: float | None
     unknown: bool = Field(description="Whether no hit reaches its threshold")
     note: str
+    examples: int = Field(
+        description="Tracklets that were searched with, those confirmed in the case included"
+    )
+    rejected: int = Field(description="Tracklets that the case keeps out")
+
+
+class SightingView(Model):
+    """A tracklet of a probable person."""
+
+    tracklet: TrackletView | None = Field(description="Null for a picture that was uploaded")
+    transition: TransitionView | None = Field(description="From the sighting before")
+
+
+class PersonView(Model):
+    """Tracklets that probably show one person, in order of time."""
+
+    sightings: list[SightingView]
+    probability: float = Field(description="Mean over the pairs; 1 for a single tracklet")
+    weakest: float = Field(description="The least of a pair")
+    asked: bool = Field(description="Whether it is the person searched for")
 
 
 class NewCase(Model):

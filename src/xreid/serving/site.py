@@ -62,7 +62,7 @@ class Site:
         state: Path = config.state_folder
         limits = config.limits
         audit = AuditLog(state / "audit.jsonl")  # first: it is also the lock on the state
-        backend = Backend(config.gallery, checkpoint=config.checkpoint)
+        backend = Backend(config.gallery, checkpoint=config.checkpoint, graph=config.graph)
         cases = Cases(state / "cases")
         queries = Queries(state / "queries", keep_s=60 * limits.keep_minutes)
         return cls(

@@ -3,12 +3,14 @@
 import { camera, dialog, h, span, tag, utc } from "./dom.js";
 import { clip, release } from "./moving.js";
 
+export const percent = (p) => (p < 0.001 ? "< 0.1%" : p > 0.999 ? "> 99.9%" : `${(100 * p).toFixed(p < 0.1 || p > 0.9 ? 1 : 0)}%`);
+
 /** How likely, in words: a probability only where the model was calibrated. */
 export function chance(hit) {
-  const p = hit.probability;
+  const p = hit.combined ?? hit.probability;
   if (p === null) return h("span.soft.small", { title: "This model was not calibrated; the score is a cosine" }, "not calibrated");
-  const shown = p < 0.001 ? "< 0.1%" : p > 0.999 ? "> 99.9%" : `${(100 * p).toFixed(p < 0.1 || p > 0.9 ? 1 : 0)}%`;
-  return h("span", { title: "Probability that it is the same person, at the stated prior" }, h("b", {}, shown), h("span.chance", { "aria-hidden": "true" }, h("i", { style: { width: `${Math.max(2, 100 * p)}%` } })));
+  const shown = percent(p);
+  return h("span", { title: hit.combined !== null && hit.combined !== hit.probability ? `Probability that it is the same person: ${percent(hit.probability)} by looks alone, ${percent(p)} with time and place` : "Probability that it is the same person, at the stated prior" }, h("b", {}, shown), h("span.chance", { "aria-hidden": "true" }, h("i", { style: { width: `${Math.max(2, 100 * p)}%` } })));
 }
 
 export class Results {
@@ -39,6 +41,7 @@ export class Results {
         h("div.line1", {}, tag(row.modality), unknown),
         h("div", {}, h("b", {}, camera(row)), row.place && h("span.soft", {}, `, ${row.place}`)),
         h("div.soft.small", { title: utc(row) }, span(row)),
+        hit.transition && hit.transition.judgement !== "not judged" && hit.transition.judgement !== "possible" && h(`div.small.${hit.transition.judgement}`, {}, hit.transition.judgement === "impossible" ? "✗ not possible: " : "fast: ", hit.transition.why),
         h("div.odds", {}, chance(hit), h("span.soft.small", { title: "Cosine between the embeddings; no probability" }, `score ${hit.score.toFixed(3)}`)),
         h("div.acts", {}, this.may && [button("confirmed", "✓", "Confirm", "c"), button("rejected", "✗", "Reject", "x")], h("button.plain", { type: "button", title: "Frames and facts (Enter)", onclick: () => this.open(hit) }, "Look"))));
   }
@@ -87,7 +90,7 @@ export class Results {
 }
 
 export function look(row, hit = null, more = null) {
-  const facts = { camera: row.camera ?? "unknown", place: row.place, time: span(row), UTC: utc(row), modality: row.modality === "ir" ? "infrared" : "visible", "sure of it": row.modality_confidence, quality: row.quality, recording: row.source, set: row.set, person: row.identity, labels: row.labels?.join(", "), frames: row.frames, id: row.id, score: hit?.score.toFixed(4) };
+  const facts = { camera: row.camera ?? "unknown", place: row.place, time: span(row), UTC: utc(row), modality: row.modality === "ir" ? "infrared" : "visible", "sure of it": row.modality_confidence, quality: row.quality, recording: row.source, set: row.set, person: row.identity, labels: row.labels?.join(", "), frames: row.frames, id: row.id, score: hit?.score.toFixed(4), "by looks alone": hit?.probability === null || !hit ? null : percent(hit.probability), "with time and place": hit?.transition && hit.combined !== null ? `${percent(hit.combined)} (${hit.transition.why})` : null };
   const step = Math.max(1, Math.ceil(row.frames / 48)), shown = [];
   for (let i = 0; i < row.frames; i += step) shown.push(i);
   const source = row.uploaded ? "queries" : "tracklets";

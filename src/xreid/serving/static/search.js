@@ -7,6 +7,7 @@ import { Filters } from "./filters.js";
 import { TrackletList } from "./list.js";
 import { clip, release } from "./moving.js";
 import { look, Results } from "./results.js";
+import { personsBox } from "./persons.js";
 import { timeline } from "./timeline.js";
 import { fromFile } from "./upload.js";
 
@@ -35,7 +36,7 @@ export class SearchView {
     this.answerBox = h("div.answer-box", { "aria-busy": "false" });
     this.head = h("div.bar.result-head", {});
     const side = h("aside", { "aria-label": "Cameras, times and tracklets" },
-      h("details.side", { open: matchMedia("(min-width: 861px)").matches }, h("summary", {}, "Cameras, times, tracklets"), this.filterBox.element, this.list.element));
+      h("details.side", { open: matchMedia("(min-width: 861px)").matches }, h("summary", {}, "Cameras, times, tracklets"), h("div.side-in", {}, this.filterBox.element, this.list.element)));
     this.showQuery();
     this.showAnswer();
     return h("div.two-columns", {}, side, h("section.content", { "aria-label": "Search" }, this.queryBox, this.caseBox, this.head, this.answerBox, this.file));
@@ -74,13 +75,17 @@ export class SearchView {
       h("div.asked-row", {}, this.query.map(part), ask));
   }
 
+  body() {
+    const ids = (uploaded) => this.query.filter((one) => Boolean(one.uploaded) === uploaded).map((one) => one.id);
+    return { tracklets: ids(false), queries: ids(true), filters: this.filters, top: this.asked ?? 30, case: this.current.id };
+  }
+
   async search() {
     if (!this.may || !this.query.length) return;
     this.stop?.abort();
     const stop = (this.stop = new AbortController());
     this.answerBox.setAttribute("aria-busy", "true");
-    const top = Number(this.top?.value ?? 30);
-    const body = { tracklets: this.query.filter((one) => !one.uploaded).map((one) => one.id), queries: this.query.filter((one) => one.uploaded).map((one) => one.id), filters: this.filters, top, case: this.current.id };
+    const body = this.body();
     try {
       const answer = await post("/search", body, { signal: stop.signal });
       this.answer = answer;
@@ -105,14 +110,16 @@ export class SearchView {
       this.answerBox.replaceChildren(this.world.gallery.tracklets ? "" : h("div.card.empty", {}, h("b", {}, "This gallery is empty. "), "Take in footage under “Footage”, or on the command line: ", h("code", {}, "xreid gallery GALLERY add EMBEDDINGS")));
       return;
     }
-    this.top = h("select", { "aria-label": "Most results", onchange: () => this.search() }, TOPS.map((n) => h("option", { value: n }, `top ${n}`)));
-    this.top.value = String(TOPS.find((n) => n >= answer.hits.length && n >= (this.asked ?? 0)) ?? 30);
-    this.top.addEventListener("change", () => { this.asked = Number(this.top.value); });
+    this.top = h("select", { "aria-label": "Most results", onchange: () => { this.asked = Number(this.top.value); this.search(); } }, TOPS.map((n) => h("option", { value: n }, `top ${n}`)));
+    this.top.value = String(this.asked ?? 30);
     this.head.replaceChildren(h("h2", {}, count(answer.hits.length, "result"), h("small.soft", {}, ` of ${answer.searched.toLocaleString("en")} searched`)), this.top, answer.prior !== null && h("span.soft.small", {}, `prior ${answer.prior >= 0.01 ? answer.prior.toFixed(2) : `1/${Math.round(1 / answer.prior).toLocaleString("en")}`}`));
     this.results.show(answer.hits);
+    const taught = answer.rejected || answer.examples > this.query.length;
     this.answerBox.replaceChildren(
+      taught ? h("p.small", { id: "taught" }, `Searched with ${count(answer.examples, "tracklet")}, what you confirmed included; ${answer.rejected} rejected kept out.`) : "",
       answer.unknown ? h("div.warn", { role: "note" }, h("p", {}, h("b", {}, "Unknown. "), "No result reaches its threshold; this person may not be in the gallery.")) : "",
       h("details.card.when", { open: true }, h("summary", {}, "Where and when"), (this.when = h("div", {}))),
+      this.world.gallery.calibrated && answer.hits.length ? personsBox(() => this.body()) : "",
       answer.hits.length ? this.results.list : h("div.card.empty", {}, h("b", {}, "No answer. "), "The filters let nothing through. Loosen them on the left."),
       h("p.soft.small", {}, answer.note));
     this.showTimeline();

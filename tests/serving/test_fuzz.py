@@ -1,0 +1,49 @@
+"""The API, fuzzed from its own description by schemathesis: no 5xx, no answer that it does not describe."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+schemathesis = pytest.importorskip("schemathesis", reason="schemathesis is not installed")
+
+from hypothesis import HealthCheck, Phase, settings  # noqa: E402
+
+from tests.serving.world import config_of  # noqa: E402
+from xreid.serving.app import create_app  # noqa: E402
+from xreid.serving.config import Limits  # noqa: E402
+from xreid.serving.site import Site  # noqa: E402
+
+EXAMPLES = int(os.environ.get("XREID_FUZZ", "6"))  # for each operation
+
+
+@pytest.fixture(scope="module")
+def fuzzed(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> object:
+    import shutil
+
+    folder = tmp_path_factory.mktemp("fuzz")
+    shutil.copytree(made_world / "gallery", folder / "gallery")
+    limits = Limits(upload_mib=1, uploads_mib=8, decode_seconds=10)
+    config = config_of(
+        made_world, folder / "state", gallery=str(folder / "gallery"), limits=limits, imports=None
+    )
+    site = Site.open(config)
+    yield schemathesis.openapi.from_asgi("/api/v1/openapi.json", create_app(site))
+    site.close()
+
+
+schema = schemathesis.pytest.from_fixture("fuzzed")
+
+
+@schema.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+    derandomize=True,
+)
+def test_every_operation(case: object) -> None:
+    case.call_and_validate(headers={"host": "localhost"})  # type: ignore[attr-defined]

@@ -1,0 +1,128 @@
+"""Clients that are slow on purpose, speak another language, or come in crowds."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+
+from tests.serving.conftest import Running
+from xreid.serving.config import Limits
+
+QUICK = Limits(header_seconds=0.5, idle_seconds=0.5, upload_mib=64, connections=8)
+
+
+def connect(running: Running) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", running.port), timeout=60)
+
+
+def rest(client: socket.socket) -> bytes:
+    """What comes until the server hangs up."""
+    data = b""
+    try:
+        while more := client.recv(65536):
+            data += more
+    except ConnectionResetError:
+        pass
+    return data
+
+
+def test_heads_that_never_end(run_server: Callable[..., Running]) -> None:
+    running = run_server(limits=QUICK)
+    silent, dripping = connect(running), connect(running)
+    dripping.sendall(b"GET /healthz HTTP/1.1\r\n")
+    assert rest(silent) == b""
+    assert rest(dripping) == b"", "the server has hung up"
+
+
+def test_bodies_that_never_end(run_server: Callable[..., Running]) -> None:
+    running = run_server(limits=QUICK)
+    client = connect(running)
+    client.sendall(b"POST /api/v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nabc")
+    answer = rest(client)
+    assert b" 408 " in answer.splitlines()[0]
+    assert b"too slowly" in answer
+    assert not list(running.site.uploads.folder.iterdir())
+
+
+def test_bodies_that_drip(run_server: Callable[..., Running]) -> None:
+    running = run_server(limits=QUICK)
+    client = connect(running)
+    client.sendall(
+        b"POST /api/v1/search HTTP/1.1\r\nhost: localhost\r\n"
+        b"content-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+    )
+    begun = time.monotonic()
+    try:
+        while time.monotonic() < begun + 30:
+            client.sendall(b"[")
+            time.sleep(0.1)  # never silent for long, and far too slow
+            client.settimeout(0.01)
+            try:
+                if client.recv(10):
+                    break
+            except TimeoutError:
+                client.settimeout(60)
+    except (BrokenPipeError, ConnectionResetError):
+        pass
+    assert time.monotonic() < begun + 30, "it was let drip"
+
+
+def test_answers_that_are_never_read(run_server: Callable[..., Running]) -> None:
+    running = run_server(limits=QUICK)
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+    client.connect(("127.0.0.1", running.port))
+    asked = b"GET /api/v1/openapi.json HTTP/1.1\r\nhost: localhost\r\n\r\n"
+    sent = 0
+    begun = time.monotonic()
+    client.settimeout(30)
+    try:
+        while time.monotonic() < begun + 60:
+            client.sendall(asked)  # asks, and never reads what it asked for
+            sent += 1
+            time.sleep(0.01)
+    except (BrokenPipeError, ConnectionResetError):
+        return
+    raise AssertionError(f"the server has waited for a client that does not read, {sent} requests long")
+
+
+def test_what_is_no_http(run_server: Callable[..., Running]) -> None:
+    running = run_server(limits=QUICK)
+    for sent in (b"\x16\x03\x01\x02\x00\x01", b"GET / HTTP/9.9\r\n\r\n", b"\r\n" * 50 + b"hello\r\n\r\n"):
+        client = connect(running)
+        client.sendall(sent)
+        answer = rest(client)
+        assert answer == b"" or b" 400 " in answer.splitlines()[0]
+    client = connect(running)
+    client.sendall(
+        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: " + b"y" * 100_000 + b"\r\n\r\n"
+    )
+    assert b" 200 " not in rest(client)
+
+
+def test_two_hosts_or_two_lengths_are_refused(run_server: Callable[..., Running]) -> None:
+    running = run_server(limits=QUICK)
+    for lines in (
+        b"host: localhost\r\nhost: evil.example\r\n",
+        b"host: localhost\r\ncontent-length: 1\r\ncontent-length: 2\r\n",
+        b"",
+    ):
+        client = connect(running)
+        client.sendall(b"GET /healthz HTTP/1.1\r\n" + lines + b"connection: close\r\n\r\n")
+        assert b" 200 " not in rest(client).splitlines()[0]
+
+
+def test_crowds_are_told_to_come_back(run_server: Callable[..., Running]) -> None:
+    running = run_server(limits=Limits(connections=3))
+    crowd = [connect(running) for _ in range(6)]
+    time.sleep(0.2)
+    last = connect(running)
+    last.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    assert b" 503 " in rest(last).splitlines()[0]
+    for client in crowd:
+        client.close()
+    time.sleep(0.2)
+    again = connect(running)
+    again.sendall(b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+    assert b" 200 " in rest(again).splitlines()[0]
