@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
+from xreid.cli import gallery_care as care
 from xreid.cli.options import parse
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from xreid.retrieval.gallery import Gallery, Receipt
+    from xreid.retrieval.gallery import Entry, Gallery
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,7 +21,7 @@ class AddOptions:
     """Append embeddings to a gallery, which is made where missing.
 
     Attributes:
-        gallery: Folder of the gallery.
+        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         embeddings: Folders written by `xreid embed`, all of the gallery's model.
         label: Labels for all of their tracklets.
     """
@@ -34,7 +36,7 @@ class ShowOptions:
     """Show the sets of a gallery.
 
     Attributes:
-        gallery: Folder of the gallery.
+        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
     """
 
     gallery: str
@@ -45,7 +47,7 @@ class RemoveOptions:
     """Remove sets from a gallery.
 
     Attributes:
-        gallery: Folder of the gallery.
+        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         sets: Their keys, or the first four digits or more, or their names.
     """
 
@@ -54,26 +56,57 @@ class RemoveOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EraseOptions:
-    """Erase tracklets or people from every set and from the disk, with a receipt.
+class ListOptions:
+    """List tracklets in order of time.
 
     Attributes:
-        gallery: Folder of the gallery.
-        tracklets: Names of tracklets.
-        person: Identities, all of whose tracklets are erased.
-        by: On whose word; default the name you are logged in with.
-        reason: Why; stands in the receipt.
-        dry_run: Only say what would be erased.
-        receipt: Write a copy of the receipt to this file.
+        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
+        modality: Only visible or infrared tracklets.
+        camera: Only these cameras.
+        place: Only cameras of these places.
+        from_time: Only tracklets seen at this time or later (also --from): ISO 8601, or seconds.
+        to_time: Only tracklets seen at this time or before (also --to).
+        known: Only tracklets of known people.
+        person: Only tracklets of these people.
+        min_quality: Only tracklets of this quality or better, 0 to 1.
+        label: Only tracklets that carry all of these labels.
+        set: Only tracklets of these sets, by key or name.
+        after: Go on after the tracklet of this id.
+        limit: Most tracklets.
+        json: Print JSON instead of a table.
+    """
+
+    gallery: str
+    modality: Literal["vis", "ir", "any"] = "any"
+    camera: list[str] = field(default_factory=list)
+    place: list[str] = field(default_factory=list)
+    from_time: str | None = None
+    to_time: str | None = None
+    known: bool = False
+    person: list[str] = field(default_factory=list)
+    min_quality: float | None = None
+    label: list[str] = field(default_factory=list)
+    set: list[str] = field(default_factory=list)
+    after: str | None = None
+    limit: int = 50
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class LabelOptions:
+    """Give tracklets labels, or take labels from them.
+
+    Attributes:
+        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
+        tracklets: Their names or ids; SET:NAME where several sets hold a name.
+        add: Labels to give.
+        remove: Labels to take.
     """
 
     gallery: str
     tracklets: list[str] = field(default_factory=list)
-    person: list[str] = field(default_factory=list)
-    by: str | None = None
-    reason: str = ""
-    dry_run: bool = False
-    receipt: Path | None = None
+    add: list[str] = field(default_factory=list)
+    remove: list[str] = field(default_factory=list)
 
 
 def main(argv: Sequence[str]) -> int:
@@ -89,7 +122,8 @@ def main(argv: Sequence[str]) -> int:
             todo="See `xreid gallery --help`.",
         )
     function, options, positional = _VERBS[verb]
-    function(parse(options, argv[1:], verb=f"gallery {verb}", positional=("gallery", *positional)))
+    words = [long_word(word) for word in argv[1:]]
+    function(parse(options, words, verb=f"gallery {verb}", positional=("gallery", *positional)))
     return 0
 
 
@@ -151,41 +185,87 @@ def _remove(options: RemoveOptions) -> None:
         print(f"removed {stored.key[:8]} ({stored.name}): {_counted(stored.rows, 'tracklet')}")
 
 
-def _erase(options: EraseOptions) -> None:
+def _list(options: ListOptions) -> None:
+    from xreid.core.tracklets import Modality
+    from xreid.retrieval.gallery import Filter, Gallery
+    from xreid.retrieval.gallery_rows import plain_entry
+    from xreid.retrieval.ingest_config import parse_time
+
+    gallery = Gallery.open(options.gallery)
+    rules = Filter(
+        modality=None if options.modality == "any" else Modality(options.modality),
+        cameras=tuple(options.camera),
+        places=tuple(options.place),
+        from_s=None if options.from_time is None else parse_time(options.from_time, option="from"),
+        to_s=None if options.to_time is None else parse_time(options.to_time, option="to"),
+        known=options.known,
+        identities=tuple(options.person),
+        min_quality=options.min_quality,
+        labels=tuple(options.label),
+        sets=tuple(options.set),
+    )
+    page = gallery.page(rules, after=options.after, limit=options.limit)
+    if options.json:
+        print(json.dumps([plain_entry(entry) for entry in page], indent=2))
+        return
+    _table(page)
+    count = gallery.count(rules)
+    more = f"; go on with --after {page[-1].id}" if len(page) == options.limit < count else ""
+    print(f"{_counted(count, 'tracklet')}{more}")
+
+
+def _table(page: Sequence[Entry]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    from xreid.retrieval.page import name_of, show_span
+
+    table = Table(
+        "id", "tracklet", "set", "camera", "modality", "time", "person", "quality", "labels", box=None
+    )
+    for entry in page:
+        row = entry.tracklet
+        quality = "-" if row.quality is None else f"{row.quality:.2f}"
+        facts = (row.name, entry.stored.name, row.camera or "-", name_of(row.modality), show_span(row) or "-")
+        table.add_row(entry.id, *facts, row.identity or "-", quality, ", ".join(entry.labels) or "-")
+    console = Console(markup=False, highlight=False)
+    console.width = max(console.width, 140)  # rows stay rows in files and pipes
+    console.print(table)
+
+
+def _label(options: LabelOptions) -> None:
+    if not options.tracklets or not (options.add or options.remove):
+        raise ConfigError(
+            "say which tracklets and which labels", expected="names, and --add or --remove LABEL"
+        )
     from xreid.retrieval.gallery import Gallery
 
     gallery = Gallery.open(options.gallery)
-    receipt = gallery.erase(
-        names=options.tracklets,
-        identities=options.person,
-        asked_by=_login() if options.by is None else options.by,
-        reason=options.reason,
-        dry_run=options.dry_run,
-    )
-    _tell(gallery, receipt, copy=options.receipt)
-
-
-def _tell(gallery: Gallery, receipt: Receipt, *, copy: Path | None) -> None:
-    if copy is not None:
-        receipt.save(copy)
-    if receipt.dry_run:
-        print(f"would erase {_counted(receipt.tracklets, 'tracklet')}; nothing was changed")
-        return
-    if not receipt.tracklets:
-        print(f"nothing to erase; {_size(gallery)}")
-        return
-    left = f"{len(gallery)} {'is' if len(gallery) == 1 else 'are'} left"
-    print(f"erased {_counted(receipt.tracklets, 'tracklet')}; {left} in {gallery.address}")
-    print(f"receipt {receipt.id}{f', copied to {copy}' if copy else ''}")
-    print("Frames, tracklet tables and the embedding sets they came from lie elsewhere: erase them there.")
+    ids = [gallery.find(name).id for name in options.tracklets]
+    for entry in gallery.label(ids, add=options.add, remove=options.remove):
+        print(f"{entry.tracklet.name}: {', '.join(entry.labels) or 'no label'}")
 
 
 _VERBS: dict[str, tuple[Callable[[Any], None], type[Any], tuple[str, ...]]] = {
     "add": (_add, AddOptions, ("embeddings",)),
     "show": (_show, ShowOptions, ()),
+    "list": (_list, ListOptions, ()),
+    "label": (_label, LabelOptions, ("tracklets",)),
     "remove": (_remove, RemoveOptions, ("sets",)),
-    "erase": (_erase, EraseOptions, ("tracklets",)),
+    "erase": (care.erase, care.EraseOptions, ("tracklets",)),
+    "expire": (care.expire, care.ExpireOptions, ()),
+    "receipts": (care.receipts, care.ReceiptsOptions, ()),
+    "check": (care.check, care.CheckOptions, ()),
+    "export": (care.export, care.ExportOptions, ("out",)),
+    "import": (care.import_, care.ImportOptions, ("folder",)),
+    "re-embed": (care.reembed, care.ReembedOptions, ("checkpoint",)),
 }
+
+
+def long_word(word: str) -> str:
+    """--from and --to, which Python has no field names for."""
+    name, equals, value = word.partition("=")
+    return {"--from": "--from_time", "--to": "--to_time"}.get(name, name) + equals + value
 
 
 def _usage() -> str:
@@ -195,20 +275,13 @@ def _usage() -> str:
         [
             "usage: xreid gallery VERB GALLERY [options]      xreid gallery VERB --help",
             "",
-            "What is in a gallery, and what is done to it. GALLERY is a folder.",
+            "What is in a gallery, and what is done to it. GALLERY is a folder, or a",
+            "gallery on a Milvus server or cluster, http(s)://HOST:PORT/NAME (token in",
+            "XREID_MILVUS_TOKEN, certificate in XREID_MILVUS_CA).",
             "",
             *lines,
         ]
     )
-
-
-def _login() -> str:
-    import getpass
-
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError):
-        return "unknown"
 
 
 def _size(gallery: Gallery) -> str:

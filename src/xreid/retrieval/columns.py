@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Modality
@@ -186,7 +187,8 @@ class Columns:
         if rules.except_cameras:
             keep &= ~self.camera.mask(rules.except_cameras)
         if rules.names:
-            keep &= np.isin(self.name.to_numpy(), list(rules.names))
+            found = pc.is_in(self.name, value_set=pa.array(rules.names, type=pa.string()))
+            keep &= np.asarray(found.to_numpy(), dtype=bool)
         return keep & self._numbers_pass(rules)
 
     def _numbers_pass(self, rules: Filter) -> Mask:

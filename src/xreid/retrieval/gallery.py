@@ -11,20 +11,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import asdict
-from datetime import datetime
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 
 from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, require_same_origin
-from xreid.core.errors import ConfigError, DataError, ProtocolError
+from xreid.core.errors import ConfigError, ProtocolError
 from xreid.evaluation.calibration import Calibration
-from xreid.retrieval.columns import UNIX_FROM_S, Filter, Labels
+from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
-from xreid.retrieval.gallery_folder import FolderStore
+from xreid.retrieval.gallery_address import open_store
 from xreid.retrieval.gallery_receipts import Receipt, Request, now, receipt_of
-from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, content_key, valid_labels
+from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, content_key, last_seen_s, valid_labels
 from xreid.retrieval.gallery_store import Store
 
 __all__ = ["Entry", "Filter", "Found", "Gallery", "Receipt", "StoredSet", "content_key"]
@@ -49,7 +48,7 @@ class Gallery:
         Raises:
             DataError: There is none, it is damaged or of a newer format, or the server does not answer.
         """
-        return cls(FolderStore(_folder(address)))
+        return cls(open_store(address, make=False))
 
     @classmethod
     def create(cls, address: str | Path) -> Gallery:
@@ -58,7 +57,7 @@ class Gallery:
         Raises:
             DataError: The folder holds something else, or the server does not answer.
         """
-        return cls(FolderStore.create(_folder(address)))
+        return cls(open_store(address, make=True))
 
     def __len__(self) -> int:
         return sum(stored.rows for stored in self.sets)
@@ -369,6 +368,32 @@ class Gallery:
         """What was erased, when and on whose word, in order."""
         return self._store.receipts()
 
+    def keep(self, receipt: Receipt) -> None:
+        """Keep a receipt that another gallery gave; one that is here already stays."""
+        with self._store.changing():
+            if all(known.id != receipt.id for known in self.receipts()):
+                self._store.keep(receipt)
+
+    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
+        """A whole set, and the labels of its rows that have their own, by id.
+
+        Raises:
+            DataError: It is damaged, or not there any more.
+        """
+        return self._store.content(stored)
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Nobody else changes the gallery within."""
+        return self._store.changing()
+
+    def exchange(self, sets: Sequence[tuple[StoredSet, Path]]) -> None:
+        """Put sets of another model in the place of all that are there, at once. Within `changing`.
+
+        Args:
+            sets: Each set's next revision, and the folder of the embedding set.
+        """
+        self._store.exchange(sets)
+
     def adopt(
         self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: dict[str, Labels]
     ) -> StoredSet | None:
@@ -406,25 +431,3 @@ class Gallery:
         vectors = self.vectors(ids) if ids else np.empty((0, 0), dtype=np.float32)
         receipt = receipt_of(request, gone, vectors, gallery=self.address)
         return self._store.erase(ids, receipt) if ids and not request.dry_run else receipt
-
-
-def last_seen_s(entry: Entry) -> float:
-    """When a tracklet ended, Unix seconds; without a date, when its set was appended."""
-    row = entry.tracklet
-    last = row.end_s if row.end_s is not None else row.start_s
-    if last is not None and last >= UNIX_FROM_S:
-        return last
-    return datetime.fromisoformat(entry.stored.appended).timestamp()
-
-
-def plain_entry(entry: Entry) -> dict[str, object]:
-    """A row as plain values, without its frames."""
-    values = {**asdict(entry.tracklet), "modality": entry.tracklet.modality.value}
-    values["frames"] = len(entry.tracklet.frames)
-    return {"id": entry.id, "set": entry.stored.key, **values, "labels": list(entry.labels)}
-
-
-def _folder(address: str | Path) -> Path:
-    if isinstance(address, str) and "://" in address:
-        raise DataError(f"{address} is no address of a gallery", expected="a folder")
-    return Path(address)

@@ -4,6 +4,7 @@
     sets/KEY-REVISION/      vectors.npy, tracklets.parquet, embedding.json (core `EmbeddingSet`)
     labels-N.json           labels of rows that have their own
     receipts/ID.json        what was erased, on whose word
+    next/                   sets of another model, until they take over
     .lock                   held while the gallery is changed; readers need none
 
 A process killed at any moment leaves files that the manifest does not name; the next change clears them away.
@@ -12,6 +13,7 @@ A process killed at any moment leaves files that the manifest does not name; the
 from __future__ import annotations
 
 import fcntl
+import os
 import shutil
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -29,10 +31,11 @@ from xreid.evaluation.calibration import Calibration, calibration_from_json
 from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector, hashed, now
-from xreid.retrieval.gallery_rows import Entry, Found, StoredSet
+from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, stored_from
 from xreid.retrieval.gallery_snapshot import Part, Snapshot, StaleError, allow_open_files, open_part
 
 FORMAT_VERSION = 2
+NEXT = "next"  # where another model's sets are made ready
 _READABLE = (1, 2)
 _TRIES = 20
 T = TypeVar("T")
@@ -46,11 +49,13 @@ class Manifest:
         sets: The sets in order of appending.
         labels: Number of the file of labels, 0 for none.
         receipts: Ids of the receipts.
+        unfinished: Those of erasures that were killed before the old files were gone.
     """
 
     sets: tuple[StoredSet, ...] = ()
     labels: int = 0
     receipts: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -72,8 +77,9 @@ class Manifest:
                 todo="Use the xreid version that wrote it.",
             )
         try:
-            sets = tuple(_stored(entry) for entry in plain["sets"])
-            return cls(sets=sets, labels=plain.get("labels", 0), receipts=tuple(plain.get("receipts", ())))
+            sets = tuple(stored_from(entry) for entry in plain["sets"])
+            lists = {name: tuple(plain.get(name, ())) for name in ("receipts", "unfinished")}
+            return cls(sets=sets, labels=plain.get("labels", 0), **lists)
         except (KeyError, TypeError) as error:
             raise DataError(
                 f"{folder / 'gallery.json'} is damaged",
@@ -206,6 +212,8 @@ class FolderStore:
         with _locked(self.folder):
             self._look()
             self._clear()
+            for number in self._manifest.unfinished:
+                self._finish(Receipt.load(self._receipt(number)))
             yield
 
     def add(self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: Mapping[str, Labels]) -> None:
@@ -238,20 +246,26 @@ class FolderStore:
             self._manifest,
             sets=tuple(stored for stored in sets if stored is not None),
             receipts=(*self._manifest.receipts, receipt.id),
+            unfinished=(*self._manifest.unfinished, receipt.id),
         )
         self._commit(manifest, drop=ids)
         return self._finish(receipt)
 
-    def exchange(self, sets: Mapping[str, tuple[StoredSet, Path]]) -> None:
-        """Put rewritten sets, which lie in other folders of this disk, in the place of those of that key.
+    def exchange(self, sets: Sequence[tuple[StoredSet, Path]]) -> None:
+        """Put these sets, which lie in folders, in the place of all that are there. Within `changing`."""
+        for stored, folder in sets:
+            shutil.copytree(folder, self.folder / stored.folder, copy_function=_link)
+        self._commit(replace(self._manifest, sets=tuple(stored for stored, _ in sets)))
 
-        Within `changing`; all at once.
-        """
-        for stored, folder in sets.values():
-            if not (self.folder / stored.folder).is_dir():
-                folder.rename(self.folder / stored.folder)
-        changed = tuple(sets[s.key][0] if s.key in sets else s for s in self._manifest.sets)
-        self._commit(replace(self._manifest, sets=changed))
+    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
+        """A whole set, and the labels of its rows that have their own."""
+        ids, own = self._ids_of(stored), self.snapshot().own_labels
+        return EmbeddingSet.load(self.folder / stored.folder), {i: own[i] for i in ids if i in own}
+
+    def keep(self, receipt: Receipt) -> None:
+        """Keep a receipt that another gallery gave. Within `changing`."""
+        receipt.save(self._receipt(receipt.id))
+        self._commit(replace(self._manifest, receipts=(*self._manifest.receipts, receipt.id)))
 
     def snapshot(self) -> Snapshot:
         """The gallery as it is now."""
@@ -368,11 +382,16 @@ class FolderStore:
 
     def _finish(self, receipt: Receipt) -> Receipt:
         """Look whether anything is left, and say in the receipt that nothing is."""
+        for key in receipt.sets:  # of an unfinished change of model
+            for folder in (*self.folder.glob(f"{NEXT}/*/{key}-*"), *self.folder.glob(f"{NEXT}/*/.{key}-*")):
+                shutil.rmtree(folder, ignore_errors=True)
         left = [part.stored.key for part in self.snapshot().parts if any(erased_rows(part, receipt))]
         if left:
             raise XReidError(f"erased vectors are still in the sets {', '.join(left)}", todo="Erase again.")
         finished = replace(receipt, finished=now())
         finished.save(self._receipt(receipt.id))
+        rest = tuple(number for number in self._manifest.unfinished if number != receipt.id)
+        self._commit(replace(self._manifest, unfinished=rest))
         return finished
 
     def _receipt(self, number: str) -> Path:
@@ -387,9 +406,12 @@ def erased_rows(part: Part, receipt: Receipt) -> Iterator[str]:
             yield name
 
 
-def _stored(plain: dict[str, Any]) -> StoredSet:
-    lists = {name: tuple(plain.get(name, ())) for name in ("labels", "contents")}
-    return StoredSet(**{**plain, **lists})
+def _link(source: str, target: str) -> None:
+    """The same file under a second name, or a copy where the disk is another."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 def _listed(folder: Path) -> list[Path]:

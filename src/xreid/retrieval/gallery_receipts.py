@@ -44,6 +44,7 @@ class Receipt:
         names: Hashes of the erased tracklets' names, sorted.
         vectors: SHA-256 of the erased vectors' float32 bytes, sorted.
         dry_run: Whether nothing was erased.
+        note: What else must be known.
         format: Of the file.
     """
 
@@ -61,6 +62,7 @@ class Receipt:
     names: tuple[str, ...]
     vectors: tuple[str, ...]
     dry_run: bool = False
+    note: str = ""
     format: int = FORMAT_VERSION
 
     def is_of(self, name: str) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,6 +15,7 @@ from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError
 from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import Tracklet
+from xreid.retrieval.columns import UNIX_FROM_S
 
 ID_DIGITS = 20  # 80 bits: among a million rows two share an id with a chance of 4e-13
 _LONGEST_LABEL = 100
@@ -93,6 +96,12 @@ class Found:
     score: float
 
 
+def stored_from(plain: dict[str, Any]) -> StoredSet:
+    """A set from plain values; those that an older version did not write have their defaults."""
+    lists = {name: tuple(plain.get(name, ())) for name in ("labels", "contents")}
+    return StoredSet(**{**plain, **lists})
+
+
 def row_id(key: str, name: str) -> str:
     """The id of the tracklet of that name in the set of that key."""
     return hashlib.sha256(f"{key}\0{name}".encode()).hexdigest()[:ID_DIGITS]
@@ -120,3 +129,19 @@ def valid_labels(labels: Iterable[str]) -> tuple[str, ...]:
                 got=repr(label[: _LONGEST_LABEL + 1]),
             )
     return found
+
+
+def last_seen_s(entry: Entry) -> float:
+    """When a tracklet ended, Unix seconds; without a date, when its set was appended."""
+    row = entry.tracklet
+    last = row.end_s if row.end_s is not None else row.start_s
+    if last is not None and last >= UNIX_FROM_S:
+        return last
+    return datetime.fromisoformat(entry.stored.appended).timestamp()
+
+
+def plain_entry(entry: Entry) -> dict[str, object]:
+    """A row as plain values, without its frames."""
+    values = {**asdict(entry.tracklet), "modality": entry.tracklet.modality.value}
+    values["frames"] = len(entry.tracklet.frames)
+    return {"id": entry.id, "set": entry.stored.key, **values, "labels": list(entry.labels)}

@@ -179,7 +179,9 @@ class Snapshot:
         keep = self.columns.mask(rules) & self._set_mask(rules.sets)
         for label in rules.labels:
             keep &= self._label_mask(label)
-        if len(self._masks) < _MASKS:
+        if not rules.names:  # asked once, unlike what an operator filters by
+            if len(self._masks) >= _MASKS:
+                self._masks.clear()
             self._masks[rules] = keep
         return keep
 

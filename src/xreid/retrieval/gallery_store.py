@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Protocol
 
 from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
@@ -78,6 +79,18 @@ class Store(Protocol):
 
     def set_labels(self, labels: Mapping[str, Labels]) -> None:
         """Give rows these labels instead of those they have."""
+        ...
+
+    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
+        """A whole set, and the labels of its rows that have their own."""
+        ...
+
+    def keep(self, receipt: Receipt) -> None:
+        """Keep a receipt that another gallery gave."""
+        ...
+
+    def exchange(self, sets: Sequence[tuple[StoredSet, Path]]) -> None:
+        """Put these sets, which lie in folders, in the place of all that are there: all at once."""
         ...
 
     def erase(self, ids: Collection[str], receipt: Receipt) -> Receipt:

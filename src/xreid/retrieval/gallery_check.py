@@ -1,0 +1,50 @@
+"""Whether a gallery is whole, and whether anybody who was erased has come back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from xreid.core.embeddings import EmbeddingSet
+from xreid.core.errors import XReidError
+from xreid.core.pacing import Tell
+from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector, hashed
+
+
+def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) -> Iterator[str]:
+    """What is wrong with a gallery, in words; nothing where all is well.
+
+    Reads every set (checksums, table, vectors of unit length) and compares it with all receipts.
+
+    Args:
+        gallery: The gallery.
+        tell: Called with tracklets done and to do.
+    """
+    receipts, done, total = gallery.receipts(), 0, len(gallery)
+    for receipt in receipts:
+        if receipt.finished is None:
+            yield f"receipt {receipt.id} is not finished: erase again, under the names that were asked for"
+    for stored in gallery.sets:
+        what = f"set {stored.key[:8]} ({stored.name})"
+        try:
+            embeddings = gallery.content(stored)[0]
+        except XReidError as error:
+            yield f"{what}: {error}"
+            continue
+        if len(embeddings) != stored.rows:
+            yield f"{what} has {len(embeddings)} tracklets, and should have {stored.rows}"
+        for receipt in receipts:
+            back = erased_in(embeddings, receipt)
+            if back:
+                yield f"{what}: {back} tracklets that receipt {receipt.id} says are erased are here again"
+        done += len(embeddings)
+        tell(done, total)
+
+
+def erased_in(embeddings: EmbeddingSet, receipt: Receipt) -> int:
+    """How many tracklets of a set have both a name and a vector that a receipt says were erased."""
+    names, vectors = set(receipt.names), set(receipt.vectors)
+    return sum(
+        hashed(row.name, salt=receipt.salt) in names and hash_of_vector(vector) in vectors
+        for row, vector in zip(embeddings.table, embeddings.vectors, strict=True)
+    )
