@@ -10,12 +10,12 @@ Key = tuple[float, str]  # start, id
 Count = Callable[[str], int]
 Keys = Callable[[str], list[Key]]
 
-_FETCH = 4096  # most keys read at once
+MOST = 4096  # most keys read at once
 _TIMES = (-1e12, 1e12)  # seconds; no recording is older or newer
 
 
-def first_rows(count: Count, keys: Keys, condition: str, *, after: Key | None, limit: int) -> list[str]:
-    """The ids of the first rows that pass, in order of (start, id).
+def first_rows(count: Count, keys: Keys, condition: str, *, after: Key | None, limit: int) -> list[Key]:
+    """The keys of the first rows that pass, in order of (start, id).
 
     A range of time that holds enough rows, and not many more, is found by counting; only its keys are read.
 
@@ -24,21 +24,21 @@ def first_rows(count: Count, keys: Keys, condition: str, *, after: Key | None, l
         keys: The keys of the rows that pass a condition, at most 16,384.
         condition: Which rows.
         after: The key before the first.
-        limit: Most rows.
+        limit: Most rows, up to 4,096.
     """
     if after is None:
         return _first(count, keys, condition, limit)
     same = both(condition, f"start_s == {number(after[0])}", f'id > "{after[1]}"')
-    ids = _first_of_ids(count, keys, same, limit)
-    if len(ids) < limit:
+    found = _first_of_ids(count, keys, same, limit)
+    if len(found) < limit:
         later = both(condition, f"start_s > {number(after[0])}")
-        ids += _first(count, keys, later, limit - len(ids))
-    return ids
+        found += _first(count, keys, later, limit - len(found))
+    return found
 
 
-def _first(count: Count, keys: Keys, condition: str, limit: int) -> list[str]:
-    if count(condition) <= max(_FETCH, limit):
-        return _sorted_ids(keys, condition)[:limit]
+def _first(count: Count, keys: Keys, condition: str, limit: int) -> list[Key]:
+    if count(condition) <= MOST:
+        return sorted(keys(condition))[:limit]
     dated = both(condition, f"start_s < {number(UNKNOWN_START)}")
     found = _first_dated(count, keys, dated, limit)
     if len(found) < limit:
@@ -47,40 +47,36 @@ def _first(count: Count, keys: Keys, condition: str, limit: int) -> list[str]:
     return found
 
 
-def _first_dated(count: Count, keys: Keys, condition: str, limit: int) -> list[str]:
-    most = max(_FETCH, limit)
-    if count(condition) <= most:
-        return _sorted_ids(keys, condition)[:limit]
-    low, high = (
-        _TIMES  # fewer than `limit` rows start at `low` or before, more than `most` at `high` or before
-    )
+def _first_dated(count: Count, keys: Keys, condition: str, limit: int) -> list[Key]:
+    if count(condition) <= MOST:
+        return sorted(keys(condition))[:limit]
+    low, high = _TIMES  # fewer than `limit` rows start at `low` or before, more than MOST at `high` or before
     while low < (middle := (low + high) / 2) < high:
         until = both(condition, f"start_s <= {number(middle)}")
         held = count(until)
-        if limit <= held <= most:
-            return _sorted_ids(keys, until)[:limit]
+        if limit <= held <= MOST:
+            return sorted(keys(until))[:limit]
         low, high = (middle, high) if held < limit else (low, middle)
     # More rows than can be read start at one moment.
-    before = _sorted_ids(keys, both(condition, f"start_s <= {number(low)}"))
+    before = sorted(keys(both(condition, f"start_s <= {number(low)}")))
     at_once = both(condition, f"start_s == {number(high)}")
     return before + _first_of_ids(count, keys, at_once, limit - len(before))
 
 
-def _sorted_ids(keys: Keys, condition: str) -> list[str]:
-    return [entry_id for _, entry_id in sorted(keys(condition))]
-
-
-def _first_of_ids(count: Count, keys: Keys, condition: str, limit: int) -> list[str]:
+def _first_of_ids(count: Count, keys: Keys, condition: str, limit: int) -> list[Key]:
     """The first rows in order of ids alone; ids are hexadecimal and evenly spread."""
-    most = max(_FETCH, limit)
-    if count(condition) <= most:
-        return sorted(i for _, i in keys(condition))[:limit]
+    if count(condition) <= MOST:
+        return sorted(keys(condition), key=_id)[:limit]
     low, high = 0, 1 << 80
     while high - low > 1:
         middle = (low + high) // 2
         narrowed = both(condition, f'id <= "{middle:020x}"')
         held = count(narrowed)
-        if limit <= held <= most:
-            return sorted(i for _, i in keys(narrowed))[:limit]
+        if limit <= held <= MOST:
+            return sorted(keys(narrowed), key=_id)[:limit]
         low, high = (middle, high) if held < limit else (low, middle)
     return []
+
+
+def _id(key: Key) -> str:
+    return key[1]

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
-from xreid.core.errors import DataError, ProtocolError, XReidError
+from xreid.core.errors import ConfigError, DataError, ProtocolError, XReidError
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.calibration import Calibration, calibration_from_json
 from xreid.retrieval.columns import Filter, Labels, require_known
@@ -32,7 +32,7 @@ from xreid.retrieval.gallery_expression import (
     ids_not_in,
     token,
 )
-from xreid.retrieval.gallery_listing import first_rows
+from xreid.retrieval.gallery_listing import MOST, Key, first_rows
 from xreid.retrieval.gallery_milvus_rows import make_rows, origin_from, packed, row_of, unpacked
 from xreid.retrieval.gallery_receipts import Receipt, now
 from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, stored_from
@@ -45,6 +45,7 @@ FORMAT_VERSION = 1
 _INSERT = 500  # rows of a request: 4 MB of 2,048 values
 _ASK = 200  # rows read with their vectors in a request
 _MOST = 16_384  # most rows of an answer
+_QUERIES = 64  # searches of a request
 _TIES = 8  # more neighbours than asked for, so that equal scores at the end are seen
 
 
@@ -143,6 +144,8 @@ class MilvusStore:
         self, vectors: Vectors, *, k: int, rules: Sequence[Filter], exclude: Sequence[Collection[str]]
     ) -> list[list[Found]]:
         """The k best rows for each query."""
+        if k + _TIES > _MOST:
+            raise ConfigError("a server does not find so many at once", expected=f"up to {_MOST - _TIES}")
         view = self._look()
         conditions = [
             both(self._passing(view, rule), ids_not_in(ids)) for rule, ids in zip(rules, exclude, strict=True)
@@ -150,8 +153,10 @@ class MilvusStore:
         found: list[list[Found]] = [[] for _ in conditions]
         for condition in dict.fromkeys(conditions):
             asking = [i for i, text in enumerate(conditions) if text == condition]
-            for i, hits in zip(asking, self._search(view, vectors[asking], condition, k), strict=True):
-                found[i] = hits
+            for start in range(0, len(asking), _QUERIES):
+                some = asking[start : start + _QUERIES]
+                for i, hits in zip(some, self._search(view, vectors[some], condition, k), strict=True):
+                    found[i] = hits
         return found
 
     def page(self, rules: Filter, *, after: str | None, limit: int) -> list[Entry]:
@@ -160,19 +165,26 @@ class MilvusStore:
         if view.rows is None:
             return []
         condition = self._passing(view, rules)
-        start = None
+        last: Key | None = None
         if after is not None:
             rows = self._by_ids(view, [after], ["start_s"])
             self._require([after], {row["id"]: row for row in rows})
-            start = (float(rows[0]["start_s"]), after)
-        ids = first_rows(
-            lambda text: self._count(view, text),
-            lambda text: [(float(r["start_s"]), str(r["id"])) for r in self._query(view, text, ["start_s"])],
-            condition,
-            after=start,
-            limit=limit,
-        )
-        return self.entries(ids) if ids else []
+            last = (float(rows[0]["start_s"]), after)
+        keys: list[Key] = []
+        while len(keys) < limit:
+            wanted = min(limit - len(keys), MOST)
+            found = first_rows(
+                lambda text: self._count(view, text),
+                lambda text: [(float(r["start_s"]), r["id"]) for r in self._query(view, text, ["start_s"])],
+                condition,
+                after=last,
+                limit=wanted,
+            )
+            keys += found
+            if len(found) < wanted:
+                break
+            last = found[-1]
+        return self.entries([entry_id for _, entry_id in keys]) if keys else []
 
     def receipts(self) -> list[Receipt]:
         """What was erased, in order."""
