@@ -1,6 +1,6 @@
 """What docs/ingest.md states of the ingest, measured.
 
-python benchmarks/ingest.py modality SITE [NAME...]     # a site of `xreid simulate --site`: frames and changes
+python benchmarks/ingest.py modality SITE [NAME...]     # a simulated site: frames and changes
 python benchmarks/ingest.py stills FOLDER vis|ir ...    # images of one kind each: chroma and confidence
 python benchmarks/ingest.py persons RUN ARCHIVE         # constructed switches: found and false, by threshold
 python benchmarks/ingest.py speed VIDEO...              # frames a second of CPU time
@@ -131,9 +131,7 @@ def persons(run: Path, archive: Path) -> None:
         cuts = [switches_of(v, limit=limit) for v, _ in joined]
         exact = np.mean([place in found for found, (_, place) in zip(cuts, joined, strict=True)])
         near = np.mean([any(abs(c - p) <= 1 for c in f) for f, (_, p) in zip(cuts, joined, strict=True)])
-        print(
-            f"limit {limit:.1f}: alone but split {false:.3f}; switches found {near:.3f}, at the window {exact:.3f}"
-        )
+        print(f"limit {limit:.1f}: alone but split {false:.3f}; found {near:.3f}, exactly {exact:.3f}")
 
 
 def _pairs(rows: list) -> list:  # type: ignore[type-arg]
@@ -153,8 +151,9 @@ def speed(videos: Sequence[str]) -> None:
             report = ingest_video(Path(video), Path(folder) / "out", config=IngestConfig(detector="motion"))
             cpu, wall = time.process_time() - start, time.perf_counter() - wall
         print(
-            f"{Path(video).name}: {report.frames} frames, {report.tracklets} tracklets ({report.low_quality} low),"
-            f" {report.crops} crops; {report.frames / cpu:.0f} frames/s of CPU, {report.frames / wall:.0f} of time"
+            f"{Path(video).name}: {report.frames} frames, {report.tracklets} tracklets,"
+            f" {report.low_quality} low, {report.crops} crops; per CPU second {report.frames / cpu:.0f},"
+            f" of time {report.frames / wall:.0f}"
         )
 
 
