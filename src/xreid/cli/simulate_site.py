@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
 
+from xreid.core.errors import ConfigError
 from xreid.simulation.site_config import SiteConfig
 
 
@@ -19,11 +20,14 @@ class SimulateSiteOptions(SiteConfig):
     Attributes:
         out: Folder to write; a run that was killed is completed by the same command.
         workers: Processes; 0 for one per core. The pictures are the same for any number.
+        contact_sheet: Write a picture of a moment of each camera and session to this file (.jpg or .png);
+            without OUT only the picture is made.
         site: What this is; always given.
     """
 
-    out: Path
+    out: Path | None = None
     workers: int = 0
+    contact_sheet: Path | None = None
     site: bool = True
 
     def configuration(self) -> SiteConfig:
@@ -32,12 +36,33 @@ class SimulateSiteOptions(SiteConfig):
 
 
 def write_site(options: SimulateSiteOptions, *, tell: Callable[[int, int], None]) -> None:
-    """Write the site; print what was written."""
+    """Write the site, then the contact sheet; print what was written.
+
+    Raises:
+        ConfigError: Neither is asked for, or the sheet's name is of no picture.
+    """
+    if options.out is None and options.contact_sheet is None:
+        raise ConfigError("nothing to write", expected="OUT or --contact-sheet FILE")
+    if options.contact_sheet is not None:
+        from xreid.simulation.sheet import require_picture
+
+        require_picture(options.contact_sheet)  # before minutes of drawing
+    config = options.configuration()
+    if options.out is not None:
+        _write(config, options.out, workers=options.workers, tell=tell)
+    if options.contact_sheet is not None:
+        from xreid.simulation.sheet import write_picture
+        from xreid.simulation.site_sheet import site_sheet
+
+        write_picture(site_sheet(config), options.contact_sheet)
+        print(f"contact sheet: {options.contact_sheet}")
+
+
+def _write(config: SiteConfig, out: Path, *, workers: int, tell: Callable[[int, int], None]) -> None:
     from xreid.simulation.site import simulate_site
 
-    config = options.configuration()
     start = time.perf_counter()
-    summary = simulate_site(config, options.out, workers=options.workers, progress=tell)
+    summary = simulate_site(config, out, workers=workers, progress=tell)
     seconds = time.perf_counter() - start
     rate = f", {summary.rendered / seconds:.0f} frames/s" if summary.rendered else ""
     size = f"{config.cameras} cameras, {config.people} people"

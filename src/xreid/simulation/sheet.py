@@ -105,8 +105,13 @@ def write_contact_sheet(config: SimulationConfig, path: Path) -> None:
         ConfigError: The file name ends otherwise.
     """
     require_picture(path)
+    write_picture(contact_sheet(config), path)
+
+
+def write_picture(image: Bytes, path: Path) -> None:
+    """Write a picture as .jpg or .png, atomically."""
     options = [] if path.suffix.lower() == ".png" else [cv2.IMWRITE_JPEG_QUALITY, 82]
-    done, data = cv2.imencode(path.suffix, contact_sheet(config), options)
+    done, data = cv2.imencode(path.suffix, image, options)
     if not done:
         raise XReidError(f"cannot encode {path}")
     with atomic_file(path) as temporary:

@@ -85,6 +85,9 @@ def simulate_site(
     if begin(out, marker=MARKER, description=description):
         progress(total, total)
         return SiteSummary(out=out, videos=len(files), frames=total, rendered=0)
+    for folder in (out / VIDEOS, out / TRUTH):
+        for leftover in folder.glob(".*"):  # of a run that was killed while it wrote
+            leftover.unlink(missing_ok=True)
     done = rendered = 0
     for count, new in spread(partial(_record, config, out), files, workers=workers):
         done, rendered = done + count, rendered + new

@@ -42,6 +42,12 @@ class TrueBox:
     visibility: float
     whole: bool
 
+    @property
+    def has_area(self) -> bool:
+        """Whether a pixel or more of it lies within the frame."""
+        left, top, right, bottom = self.box
+        return right - left >= 1 and bottom - top >= 1
+
 
 @dataclass(frozen=True, kw_only=True)
 class FilmedFrame:
@@ -143,8 +149,10 @@ class _Player:
         )
 
 
-def film(config: SiteConfig, recording: Recording) -> Iterator[FilmedFrame]:
-    """All frames of a recording."""
+def film(
+    config: SiteConfig, recording: Recording, *, frames: Sequence[int] | None = None
+) -> Iterator[FilmedFrame]:
+    """The frames of a recording in order, or those of the given numbers (from 0)."""
     (camera,) = (camera for camera in site_cameras(config) if camera.name == recording.camera)
     lens = stage_of(config, camera.name, Modality.VISIBLE, sunny=False).camera
     players = [
@@ -153,7 +161,7 @@ def film(config: SiteConfig, recording: Recording) -> Iterator[FilmedFrame]:
         if passage.camera == camera.name and (player := _Player(config, recording, passage, lens)).frames
     ]
     drift = _exposure_drift(config, recording)
-    for frame in range(recording.frames):
+    for frame in range(recording.frames) if frames is None else frames:
         look = look_at(config, camera, recording.session, recording.first_s + frame / config.fps)
         stage = stage_of(config, camera.name, look.modality, sunny=look.sunny)
         here = [player for player in players if frame in player.frames]
@@ -186,7 +194,8 @@ def _compose(stage: Stage, look: Look, players: Sequence[_Player], frame: int) -
             layer.lay(canvas, seen, area)
     for area in areas:
         picture[area.window] = stage.store(canvas, area, level=look.level)
-    return picture, [_true_box(player, layer, frame, seen) for player, layer in layers]
+    boxes = [_true_box(player, layer, frame, seen) for player, layer in layers]
+    return picture, [box for box in boxes if box.has_area]
 
 
 def _true_box(player: _Player, layer: Layer, frame: int, seen: Floats) -> TrueBox:
