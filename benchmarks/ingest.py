@@ -95,7 +95,7 @@ def stills(pairs: Sequence[str]) -> None:
             )
 
 
-def persons(run: Path, archive: Path) -> None:
+def persons(run: Path, archive: Path, most: int) -> None:
     """Two tracklets of two people and one modality put together, against tracklets left alone."""
     from xreid.core.tracklets import Tracklet, TrackletTable
     from xreid.data import open_archive
@@ -107,7 +107,8 @@ def persons(run: Path, archive: Path) -> None:
     size = model.checkpoint.preprocessing.frames
     table = open_archive(archive).test_rows()
     windows, spans = list[Tracklet](), list[tuple[int, int, Tracklet]]()
-    for row in table:
+    step = max(1, len(table) // most)
+    for row in list(table)[::step]:
         count = len(row.frames) // size
         if count >= 2:
             spans.append((len(windows), len(windows) + count, row))
@@ -165,7 +166,7 @@ def main() -> None:
     elif what == "stills":
         stills(words)
     elif what == "persons":
-        persons(Path(words[0]), Path(words[1]))
+        persons(Path(words[0]), Path(words[1]), int(words[2]) if len(words) > 2 else 10**9)
     else:
         speed(words)
 

@@ -45,6 +45,13 @@ def video(world: World, out: Path) -> None:
     write_video(out, walkers(170))
 
 
+def footage(world: World, out: Path) -> None:
+    """Recordings of two cameras, named after camera and local time."""
+    out.mkdir(parents=True)
+    write_video(out / "gate_20261120_213000.mp4", walkers(120))
+    write_video(out / "yard_20261120_213000.mp4", walkers(170))
+
+
 def night(world: World, out: Path) -> None:
     """The tracklets of the same camera's infrared twin, named yard-..."""
     frames = write_images(out.parent / f".{out.name}-frames", walkers(170), grey=True)
@@ -67,6 +74,7 @@ THINGS: dict[str, Maker] = {
     "runs/vcm": partial(run, 1, 0),
     "embeddings/vcm": partial(embeddings, "HITSZ-VCM", ""),
     "gate.mp4": video,
+    "footage": footage,
     "tracklets/yard": night,
     "embeddings/yard": partial(embeddings, "tracklets/yard", ""),
     "pairs": pairs,
