@@ -152,7 +152,8 @@ class _Cutting:
         config = job.config
         self.job, self.next_id, self.too_small = job, first_id, 0
         self.chromas: list[tuple[int, float]] = []
-        self.follow, self.gate = job.follower(), SizeGate()
+        self.follow = job.follower()
+        self.gate = SizeGate(fps=job.source.fps / config.every)
         self.cutter = Cutter(margin=config.margin, min_height=config.min_height)
         least = config.min_frames if job.follows else 1
         self.writer = CropWriter(job.out, min_frames=least, name_of=self._name)
