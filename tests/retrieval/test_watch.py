@@ -40,7 +40,7 @@ def gallery(tmp_path: Path) -> Gallery:
 def _person(gallery: Gallery, names: list[str], **options: object) -> Watched:
     assert gallery.origin is not None
     query = together(queries_from_gallery(gallery, names))
-    values = {"name": "the visitor", "reason": "asked for by the police", "far": 0.1, "past": True, **options}
+    values = {"name": "the visitor", "reason": "asked for by the police", "far": 0.1, **options}
     return watched(query, origin=gallery.origin, **values)
 
 
@@ -77,17 +77,17 @@ def test_alerts_equal_a_loop_over_all_pairs_and_come_once(gallery: Gallery) -> N
 
 
 def test_only_what_is_appended_later_raises_alerts_unless_the_past_counts(gallery: Gallery) -> None:
-    folder, soon = _folder(gallery), datetime.now(UTC) + timedelta(hours=1)
-    WatchList(folder).add(_person(gallery, ["a7"], past=False, now=soon))
-    WatchList(folder).add(_person(gallery, ["a7"], name="before", past=True, now=soon))
-    found = check_watch(gallery, folder, calibration=FULL, now=soon).new
-    assert found
-    assert {alert.person for alert in found} == {"before"}
-    old = replace(_person(gallery, ["a7"], name="early", past=False), added="2020-01-01T00:00:00+00:00")
-    WatchList(folder).add(old)
-    again = check_watch(gallery, folder, calibration=FULL).new
-    assert {alert.person for alert in again} == {"early"}
-    assert {a.tracklet_id for a in again} == {a.tracklet_id for a in found}
+    folder, there = _folder(gallery), [stored.key for stored in gallery.sets]
+    WatchList(folder).add(_person(gallery, ["a7"], name="later", before=there, far=None, min_score=-1.0))
+    WatchList(folder).add(_person(gallery, ["a7"], name="always", far=None, min_score=-1.0))
+    found = check_watch(gallery, folder).new
+    assert {alert.person for alert in found} == {"always"}
+    assert len(found) == 39
+    gallery.append(make_set(6, seed=5, prefix="n"), name="more")
+    more = check_watch(gallery, folder).new
+    assert sorted((alert.person, alert.tracklet) for alert in more) == [
+        (person, f"n{i}") for person in ("always", "later") for i in range(6)
+    ]
 
 
 def test_expired_people_and_those_of_another_model_are_not_looked_for(gallery: Gallery) -> None:
@@ -196,7 +196,7 @@ def test_erasing_from_the_gallery_erases_from_the_answers(gallery: Gallery) -> N
     outside = queries_from_set(gallery, make_set(3, seed=99, prefix="q"), ["q1"])
     both = together([*queries_from_gallery(gallery, ["a7"]), *outside])
     assert gallery.origin is not None
-    person = watched(both, origin=gallery.origin, name="one", reason="r", far=0.1, past=True)
+    person = watched(both, origin=gallery.origin, name="one", reason="r", far=0.1)
     WatchList(folder).add(person)
     WatchList(folder).add(_person(gallery, ["a8"], name="two"))
     alerts = check_watch(gallery, folder, calibration=FULL).new

@@ -57,7 +57,7 @@ class Watched:
         expires: Until when, ISO 8601 UTC; None for no end.
         far: False alarms per new tracklet that are put up with; None where `min_score` cuts.
         min_score: Least cosine instead, where nothing is calibrated.
-        past: Whether tracklets that were in the gallery before also raise alerts.
+        before: Keys of the gallery's sets whose tracklets raise no alerts: those that were there before.
         model: What made the vectors; see `model_of`.
         examples: One or more.
     """
@@ -69,7 +69,7 @@ class Watched:
     expires: str | None
     far: float | None
     min_score: float | None
-    past: bool
+    before: tuple[str, ...]
     model: str
     examples: tuple[WatchExample, ...]
 
@@ -178,7 +178,7 @@ def watched(
     expires: datetime | None = None,
     far: float | None = 1e-3,
     min_score: float | None = None,
-    past: bool = False,
+    before: Collection[str] = (),
     now: datetime | None = None,
 ) -> Watched:
     """A person to watch for, from a query of one or several examples.
@@ -204,7 +204,7 @@ def watched(
         expires=None if expires is None else expires.astimezone(UTC).isoformat(timespec="seconds"),
         far=far,
         min_score=min_score,
-        past=past,
+        before=tuple(before),
         model=model_of(origin),
         examples=tuple(
             WatchExample(name=one.name, modality=one.tracklet.modality, vector=one.vector, id=one.id)
@@ -236,7 +236,7 @@ def _plain(person: Watched) -> dict[str, Any]:
         }
         for one in person.examples
     ]
-    return {**vars(person), "examples": examples}
+    return {**vars(person), "before": list(person.before), "examples": examples}
 
 
 def _parse(plain: Any, path: Path) -> tuple[Watched, ...]:
@@ -249,7 +249,13 @@ def _parse(plain: Any, path: Path) -> tuple[Watched, ...]:
         )
     try:
         return tuple(
-            Watched(**{**person, "examples": tuple(_example(one) for one in person["examples"])})
+            Watched(
+                **{
+                    **person,
+                    "before": tuple(person["before"]),
+                    "examples": tuple(_example(one) for one in person["examples"]),
+                }
+            )
             for person in plain["people"]
         )
     except (KeyError, TypeError, ValueError) as error:

@@ -158,7 +158,7 @@ def _cut(person: Watched, answering: Modality, calibration: Calibration | None) 
 
 
 def _alerts(gallery: Gallery, person: Watched, calibration: Calibration | None, *, at: str) -> list[Alert]:
-    sets = tuple(stored.key for stored in gallery.sets if person.past or stored.appended >= person.added)
+    sets = tuple(stored.key for stored in gallery.sets if stored.key not in person.before)
     if not sets:
         return []
     own = {example.id for example in person.examples if example.id is not None}
