@@ -42,6 +42,22 @@ def test_somebody_who_walks_stands_and_walks_is_found_all_the_time(gain: Callabl
     assert good >= 0.95 * sum(_true_box(i) is not None for i in range(90))
 
 
+@pytest.mark.parametrize(("grey", "expected"), [(True, 1), (False, 0)])
+def test_what_is_darker_is_shadow_by_day_and_somebody_in_infrared(grey: bool, expected: int) -> None:
+    background = wall()
+    if grey:
+        background = np.repeat(background.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    detector, found = MotionDetector(fps=10), list[Boxes]()
+    for i in range(30):
+        image = background.copy()
+        if i >= 10:
+            left = 40 + 5 * (i - 10)
+            darker = image[90:200, left : left + 34] * 0.8
+            image[90:200, left : left + 34] = darker.astype(np.uint8)
+        found += detector([image])
+    assert [len(boxes) for boxes in found[12:]] == [expected] * 18
+
+
 def test_a_place_somebody_has_left_is_not_reported() -> None:
     detector = MotionDetector(fps=10)
     background = wall()

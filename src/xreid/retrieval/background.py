@@ -5,7 +5,8 @@ Per pixel a running mean and a running deviation. Four rules make it fit for peo
 2. Persons who stand still are not learnt, for up to a minute.
 3. A blob whose outline has more edge in the background than in the frame is the place somebody has left
    (or stood in when the video began): it is learnt at once instead of reported.
-4. Darker pixels of unchanged colour are shadow.
+4. Darker pixels of unchanged colour are shadow; not in grey pictures, where dark clothes would be, too, and
+   an infrared camera brings its own lamp, whose shadows it hardly sees.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xreid.retrieval.frames import Image
+from xreid.retrieval.spectrum import CHROMA_LIMIT, chroma
 
 Mask = npt.NDArray[np.uint8]
 Float = npt.NDArray[np.float32]
@@ -102,7 +104,7 @@ class Background:
 
     def _mask(self, lit: Image, mean: Image, distance: Image) -> Mask:
         differs = (distance > _THRESHOLD) & (distance > _DEVIATIONS * self._deviation)
-        where = np.flatnonzero(differs)
+        where = np.flatnonzero(differs) if chroma(lit) > CHROMA_LIMIT else np.zeros(0, dtype=np.int64)
         ratio = (lit.reshape(-1, 3)[where] + 1.0) / (mean.reshape(-1, 3)[where] + 1.0)
         low, high = ratio.min(axis=1), ratio.max(axis=1)
         shadow = (low > _SHADOW) & (high < 1.05) & (high - low < 0.12)

@@ -135,7 +135,7 @@ class Recorder(threading.Thread):
             with open_stream(self.stream.address) as container:
                 for packet, at in self._timed(container):
                     if self._writer is None or (
-                        packet.is_keyframe and at - self._writer.start_s >= self.roll_s
+                        may_begin(packet) and at - self._writer.start_s >= self.roll_s
                     ):
                         self._roll(container, at)
                     assert self._writer is not None
