@@ -81,3 +81,30 @@ def test_a_file_gives_options_and_the_command_line_wins(tmp_path: Path) -> None:
     file.write_text("source: in\nbogus: 9\n")
     with pytest.raises(ConfigError, match="bogus"):
         parse(Options, ["--config", str(file)], verb="do")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inner:
+    """Within.
+
+    Attributes:
+        most: How many.
+    """
+
+    most: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outer:
+    """Around.
+
+    Attributes:
+        inner: What is within.
+    """
+
+    inner: Inner = field(default_factory=Inner)
+
+
+@pytest.mark.parametrize("words", [["--inner.most", "3"], ["--inner.most=3"]])
+def test_options_within_options(words: list[str]) -> None:
+    assert parse(Outer, words, verb="thing").inner.most == 3

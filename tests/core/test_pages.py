@@ -17,8 +17,9 @@ def test_every_page_extends_the_shared_one_and_has_no_style_of_its_own() -> None
         text = (SOURCE / name).read_text()
         assert text.startswith('{% extends "core/page.html" %}')
         assert "<style" not in text
-    pages = [p for p in SOURCE.rglob("*.html") if "<html" in p.read_text()]
-    assert pages == [SOURCE / "core" / "page.html"]
+    pages = {str(p.relative_to(SOURCE)) for p in SOURCE.rglob("*.html") if "<html" in p.read_text()}
+    assert pages == {"core/page.html", "serving/static/index.html"}, "the latter is the application's"
+    assert '"/static/page.css"' in (SOURCE / "serving" / "static" / "index.html").read_text()
 
 
 def test_the_style_loads_nothing_and_prints_on_white() -> None:

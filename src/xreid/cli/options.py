@@ -65,7 +65,7 @@ def plain_words(options: type[object], argv: Sequence[str], *, positional: Seque
                 value = json.dumps([value]) if kinds.get(name) == "list" and value[:1] != "[" else value
                 plain.append(f"--{name}={value}")
                 continue
-        taken = _take(words, kind=kinds[name] or "value")
+        taken = _take(words, kind=kinds.get(name) or "value")
         plain += [f"--{name}={taken[0]}"] if taken else [f"--{name}"]
     return plain
 
