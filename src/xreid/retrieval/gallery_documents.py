@@ -11,7 +11,7 @@ import json
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from xreid.core.errors import DataError, XReidError
 from xreid.retrieval.gallery_expression import listed, token
@@ -19,6 +19,11 @@ from xreid.retrieval.gallery_expression import listed, token
 if TYPE_CHECKING:
     from pymilvus import MilvusClient
 
+Level = Literal["Strong", "Session"]
+# Strong: all that anybody has written; waits for the server's next tick, up to 0.2 s. Session: all that this
+# process has written, and what others had written some moments ago.
+STRONG: Level = "Strong"
+SESSION: Level = "Session"
 _PART = 60_000  # characters of a part; Milvus allows 65,535 bytes
 _ROWS = 4  # parts of one request, so that it stays far below 64 MB
 _READ = 16_384  # most rows of an answer
@@ -75,9 +80,9 @@ class Documents:
         with told():
             self._client.delete(self._collection, filter=f"owner in {listed([token(kind + ':' + name)])}")
 
-    def get(self, kind: str, name: str) -> Any:
+    def get(self, kind: str, name: str, *, level: Level = STRONG) -> Any:
         """One document; None where it is not there."""
-        rows = self._rows(f"owner in {listed([token(kind + ':' + name)])}")
+        rows = self._rows(f"owner in {listed([token(kind + ':' + name)])}", level)
         return _joined(rows).get(name)
 
     def all(self, kind: str) -> dict[str, Any]:
@@ -94,14 +99,14 @@ class Documents:
         with told():
             self._client.flush(self._collection)
 
-    def _rows(self, condition: str) -> list[dict[str, Any]]:
+    def _rows(self, condition: str, level: Level = STRONG) -> list[dict[str, Any]]:
         with told():
             rows: list[dict[str, Any]] = self._client.query(
                 self._collection,
                 filter=condition,
                 output_fields=["of", "text"],
                 limit=_READ,
-                consistency_level="Strong",
+                consistency_level=level,
             )
         return rows
 

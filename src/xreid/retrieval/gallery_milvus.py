@@ -24,7 +24,7 @@ from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.calibration import Calibration, calibration_from_json
 from xreid.retrieval.columns import Filter, Labels, require_known
 from xreid.retrieval.engine import Vectors
-from xreid.retrieval.gallery_documents import Documents, told
+from xreid.retrieval.gallery_documents import SESSION, STRONG, Documents, Level, told
 from xreid.retrieval.gallery_expression import (
     both,
     expression,
@@ -197,6 +197,7 @@ class MilvusStore:
     def changing(self) -> Iterator[None]:
         """The gallery for one thread of this process alone."""
         with self._writing:
+            self._look(STRONG)
             for plain in self._documents.all("pending").values():  # of erasures that were killed
                 self._complete(Receipt.of(plain["receipt"], what="an erasure"), plain["ids"])
             yield
@@ -209,7 +210,7 @@ class MilvusStore:
         rows = view.rows or make_rows(self._client, f"{self._name}_rows_1", embeddings.vectors.shape[1])
         order = len(view.sets) + len(view.hidden)
         self._put_set(rows, stored, embeddings, state="writing", order=order)
-        self._head(rows=rows)
+        self._head(rows=rows, lasting=False)
         self._insert(rows, stored, embeddings, labels)
         self._put_set(rows, stored, embeddings, state="ready", order=order)
         self._head(rows=rows)
@@ -220,7 +221,7 @@ class MilvusStore:
         assert view.rows is not None
         place = f"{view.rows}/{stored.key}"
         self._documents.put("set", place, {**self._documents.get("set", place), "state": "removing"})
-        self._head(rows=view.rows)
+        self._head(rows=view.rows, lasting=False)
         with told():
             self._client.delete(view.rows, filter=f'set_key == "{stored.key}"')
         for kind in ("set", "calibration"):
@@ -336,12 +337,16 @@ class MilvusStore:
 
     # Reading
 
-    def _look(self) -> Overview:
-        head = self._documents.get("gallery", "head")
+    def _look(self, level: Level = SESSION) -> Overview:
+        """What there is; what others change is seen within moments, or at once if `level` is Strong."""
+        head = self._documents.get("gallery", "head", level=level)
+        head = head or self._documents.get("gallery", "head")
         if head is None:
             raise DataError(f"{self._address} holds no gallery {self._name!r} any more")
         if self._overview is None or self._overview.version != head["version"]:
-            self._overview = self._read(head)
+            overview = self._read(head)
+            self._count(overview, "", STRONG)  # from now on the rows are as new as the documents
+            self._overview = overview
         return self._overview
 
     def _read(self, head: dict[str, Any]) -> Overview:
@@ -387,7 +392,7 @@ class MilvusStore:
                     limit=limit,
                     output_fields=["set_key", "document"],
                     search_params={"metric_type": "IP"},
-                    consistency_level="Strong",
+                    consistency_level=SESSION,
                 )
             cut = any(
                 len(hits) == limit and hits[k - 1]["distance"] <= hits[-1]["distance"] for hits in answers
@@ -424,12 +429,12 @@ class MilvusStore:
             labels=tuple(document["labels"]),
         )
 
-    def _count(self, view: Overview, condition: str) -> int:
+    def _count(self, view: Overview, condition: str, level: Level = SESSION) -> int:
         if view.rows is None:
             return 0
         with told():
             rows = self._client.query(
-                view.rows, filter=condition, output_fields=["count(*)"], consistency_level="Strong"
+                view.rows, filter=condition, output_fields=["count(*)"], consistency_level=level
             )
         return int(rows[0]["count(*)"])
 
@@ -440,7 +445,7 @@ class MilvusStore:
                 filter=condition,
                 output_fields=["id", *fields],
                 limit=_MOST,
-                consistency_level="Strong",
+                consistency_level=SESSION,
             )
         return rows
 
@@ -472,11 +477,12 @@ class MilvusStore:
 
     # Writing
 
-    def _head(self, *, rows: str | None) -> None:
-        """Replace the head, so that everybody looks again."""
+    def _head(self, *, rows: str | None, lasting: bool = True) -> None:
+        """Replace the head, so that everybody looks again; `lasting` has all documents written to disk."""
         head = {"format": FORMAT_VERSION, "version": secrets.token_hex(8), "rows": rows}
         self._documents.put("gallery", "head", head)
-        self._documents.flush()
+        if lasting:
+            self._documents.flush()
 
     def _put_set(
         self, rows: str, stored: StoredSet, embeddings: EmbeddingSet, *, state: str, order: int
