@@ -21,6 +21,7 @@ from xreid.serving import (
     api_search,
     api_session,
     api_uploads,
+    api_watch,
     problems,
 )
 from xreid.serving.auth import Here, Viewer
@@ -58,7 +59,16 @@ def create_app(site: Site) -> FastAPI:
         responses={"4XX": _PROBLEM, "5XX": _PROBLEM},
     )
     app.state.site = site
-    for part in (api_session, api_gallery, api_uploads, api_search, api_cases, api_jobs, api_admin):
+    for part in (
+        api_session,
+        api_gallery,
+        api_uploads,
+        api_search,
+        api_cases,
+        api_watch,
+        api_jobs,
+        api_admin,
+    ):
         app.include_router(part.router)
     _add_health(app)
     _add_page(app)

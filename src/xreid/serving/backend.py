@@ -6,21 +6,29 @@ import threading
 from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
+from xreid.core.errors import ProtocolError
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+from xreid.retrieval.alerts import Alert, AlertLog
+from xreid.retrieval.alerts import Word as AlertWord
+from xreid.retrieval.answers import answers_folder
 from xreid.retrieval.camera_graph_file import read_camera_graph
 from xreid.retrieval.columns import UNIX_FROM_S, Filter
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.feedback import Feedback
+from xreid.retrieval.forgetting import forget_erased
 from xreid.retrieval.gallery import Entry, Gallery, Receipt
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.persons import Person, probable_persons
 from xreid.retrieval.queries import Query, queries_of, together
 from xreid.retrieval.ranking import ask_of
 from xreid.retrieval.search import SearchResult, search
+from xreid.retrieval.watch import Watched, WatchList, watched
+from xreid.retrieval.watching import WatchReport, check_watch
 from xreid.serving.ids import Busy
 from xreid.serving.problems import Refusal
 
@@ -72,12 +80,21 @@ class Backend:
     Args:
         address: Of the gallery.
         checkpoint: The model that embedded it; None: nothing new can be embedded.
+        answers: Folder for watch list and alerts; None: the gallery's own.
         graph: File of the cameras and the ways between them.
     """
 
-    def __init__(self, address: str, *, checkpoint: Path | None, graph: Path | None = None) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        checkpoint: Path | None,
+        answers: Path | None = None,
+        graph: Path | None = None,
+    ) -> None:
         self.gallery, self.checkpoint = Gallery.open(address), checkpoint
         self.graph = None if graph is None else read_camera_graph(graph)
+        self.answers = answers_folder(self.gallery, answers)
         self._model: LoadedModel | None = None
         self._embedding = Busy("the model", waiting=8)
         self._loading = threading.Lock()
@@ -93,8 +110,6 @@ class Backend:
 
     def entries(self, ids: Sequence[str]) -> list[Entry]:
         """Tracklets of the gallery; Refusal (404) where one is not there."""
-        from xreid.core.errors import ProtocolError
-
         try:
             return self.gallery.entries(ids)
         except ProtocolError as error:
@@ -203,10 +218,65 @@ class Backend:
     def erase(
         self, *, names: Sequence[str], identities: Sequence[str], who: str, reason: str, dry_run: bool
     ) -> Receipt:
-        """Erase people from the gallery."""
-        return self.gallery.erase(
+        """Erase people from the gallery, and from watch list and alerts."""
+        receipt = self.gallery.erase(
             names=names, identities=identities, asked_by=who, reason=reason, dry_run=dry_run
         )
+        if not dry_run:
+            forget_erased(self.gallery, self.answers)
+        return receipt
+
+    @property
+    def watch(self) -> WatchList:
+        """Who is watched for."""
+        return WatchList(self.answers)
+
+    def watch_for(
+        self,
+        examples: Sequence[Query],
+        *,
+        name: str,
+        reason: str,
+        by: str,
+        expires: datetime | None,
+        far: float,
+        min_score: float | None,
+        past: bool,
+    ) -> Watched:
+        """Put a person on the watch list; `past`: what is in the gallery already raises alerts, too.
+
+        Raises:
+            ProtocolError: The gallery is empty.
+            ConfigError: The name is taken, or the watch is over before it begins.
+        """
+        origin = self.gallery.origin
+        if origin is None:
+            raise ProtocolError("the gallery is empty, so nothing says which model to compare with")
+        person = watched(
+            together(examples),
+            name=name,
+            origin=origin,
+            reason=reason,
+            by=by,
+            expires=expires,
+            far=far if min_score is None else None,
+            min_score=min_score,
+            before=() if past else [stored.key for stored in self.gallery.sets],
+        )
+        self.watch.add(person)
+        return person
+
+    def check_watch(self) -> WatchReport:
+        """Look for everybody on the watch list; no alert is raised twice."""
+        return check_watch(self.gallery, self.answers)
+
+    def alerts(self) -> list[Alert]:
+        """The alerts, oldest first."""
+        return AlertLog(self.answers).alerts()
+
+    def acknowledge(self, name: str, *, word: AlertWord, by: str, note: str) -> None:
+        """Say something about an alert."""
+        AlertLog(self.answers).acknowledge([name], word=word, by=by, note=note)
 
     def close(self) -> None:
         """Let go of the gallery."""

@@ -392,6 +392,68 @@ class JobView(Model):
         return cls(**{name: getattr(job, name) for name in cls.model_fields})
 
 
+class NewWatch(Model):
+    """A person to watch for."""
+
+    name: Annotated[str, Field(min_length=1, max_length=80, pattern=r"^[^/\\\x00-\x1f]+$")]
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    tracklets: list[EntryId] = Field(default=[], max_length=20)
+    queries: list[StoredId] = Field(default=[], max_length=20)
+    far: Annotated[float, Field(gt=0, lt=1)] = Field(
+        default=1e-3, description="False alarms per new tracklet; counts where no least score is named"
+    )
+    min_score: Annotated[float, Field(ge=-1, le=1)] | None = Field(
+        default=None, description="Least cosine, for models that are not calibrated"
+    )
+    expires_s: Annotated[float, Field(ge=0, le=2e11)] | None = Field(default=None, description="Unix seconds")
+    past: bool = Field(default=False, description="Whether what is in the gallery already raises alerts")
+
+
+class WatchView(Model):
+    """A person who is watched for."""
+
+    name: str
+    reason: str
+    by: str
+    added: str
+    expires: str | None
+    expired: bool
+    far: float | None
+    min_score: float | None
+    past: bool
+    examples: list[str]
+
+
+class CheckView(Model):
+    """What a check of the watch list did."""
+
+    new: int = Field(description="Alerts raised by it")
+    watched: int
+    expired: list[str]
+    skipped: list[str] = Field(description="People whose examples another model embedded")
+
+
+class AlertView(Model):
+    """A new tracklet that may show a watched person."""
+
+    id: str
+    person: str
+    tracklet: TrackletView | None = Field(description="Null where it is not in the gallery any more")
+    name: str
+    score: float
+    probability: float | None
+    raised: str
+    word: Literal["right", "wrong", "seen"] | None
+    by: str | None
+
+
+class NewWord(Model):
+    """What is said of an alert."""
+
+    word: Literal["right", "wrong", "seen"]
+    note: Annotated[str, Field(max_length=500)] = ""
+
+
 class Erasure(Model):
     """Whom to erase: names of tracklets, or people."""
 

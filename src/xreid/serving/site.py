@@ -60,22 +60,36 @@ class Site:
             XReidError: The gallery cannot be opened, the state cannot be written, or another server uses it.
         """
         state: Path = config.state_folder
+        backend = Backend(
+            config.gallery,
+            checkpoint=config.checkpoint,
+            answers=state / "answers" if "://" in config.gallery else None,
+            graph=config.graph,
+        )
+        tokens = None if config.token_file is None else TokenFile(config.token_file)
+        audit = AuditLog(state / "audit.jsonl")  # also the lock on the state
+        try:
+            return cls._opened(config, state, backend=backend, tokens=tokens, audit=audit)
+        except BaseException:
+            audit.close()
+            raise
+
+    @classmethod
+    def _opened(
+        cls, config: ServeConfig, state: Path, *, backend: Backend, tokens: TokenFile | None, audit: AuditLog
+    ) -> Site:
         limits = config.limits
-        audit = AuditLog(state / "audit.jsonl")  # first: it is also the lock on the state
-        backend = Backend(config.gallery, checkpoint=config.checkpoint, graph=config.graph)
-        cases = Cases(state / "cases")
-        queries = Queries(state / "queries", keep_s=60 * limits.keep_minutes)
         return cls(
             config=config,
             backend=backend,
-            tokens=None if config.token_file is None else TokenFile(config.token_file),
+            tokens=tokens,
             sessions=Sessions(idle_s=60 * limits.session_minutes),
             attempts=Attempts(),
             audit=audit,
             clips=Clips(state / "clips"),
             uploads=Uploads(state / "uploads", limits=limits),
-            queries=queries,
-            cases=cases,
+            queries=Queries(state / "queries", keep_s=60 * limits.keep_minutes),
+            cases=Cases(state / "cases"),
             jobs=Jobs(state / "jobs", backend=backend),
             metrics=Metrics(),
         )

@@ -63,7 +63,18 @@ def run_steps(job: Job, step: Step) -> dict[str, Any]:
     except XReidError:
         shutil.rmtree(step.folder, ignore_errors=True)
         raise
-    return {**found, **appended}
+    return {**found, **appended, **_alerts(step)}
+
+
+def _alerts(step: Step) -> dict[str, Any]:
+    """Look for who is watched for; what was appended stays, whatever comes of this."""
+    if not step.backend.watch.people:
+        return {}
+    step.tell("watch list", 0, None)
+    try:
+        return {"alerts": len(step.backend.check_watch().new)}
+    except XReidError as error:
+        return {"watch_failed": str(error)}
 
 
 def _from_video(job: Job, step: Step) -> Path:

@@ -6,11 +6,12 @@ import { count, dialog, h, tell, trouble } from "./dom.js";
 import { FootageView } from "./footage.js";
 import { LogView } from "./log.js";
 import { SearchView } from "./search.js";
+import { WatchView } from "./watch.js";
 
 const place = document.getElementById("view");
 const KEYS = [
   ["← ↑ ↓ →", "go from result to result"], ["Enter", "look at a result, or take a tracklet from the list"], ["c", "confirm the result"], ["x", "reject it"],
-  ["s", "search from it"], ["r", "go to the results"], ["/", "go to the list of tracklets"], ["u", "choose a file to search with"], ["1 – 4", "parts of the page"], ["Esc", "close a dialog"], ["?", "this help"],
+  ["s", "search from it"], ["r", "go to the results"], ["/", "go to the list of tracklets"], ["u", "choose a file to search with"], ["1 – 5", "parts of the page"], ["Esc", "close a dialog"], ["?", "this help"],
 ];
 const world = { role: "viewer", gallery: null, cameras: [], views: {}, shown: null };
 
@@ -47,7 +48,7 @@ async function start() {
     const [gallery, cameras] = await Promise.all([get("/gallery"), get("/cameras")]);
     Object.assign(world, { gallery, cameras });
     facts();
-    world.views = { Search: new SearchView(world), Cases: new CasesView(world), Footage: new FootageView(world) };
+    world.views = { Search: new SearchView(world), Cases: new CasesView(world), Watch: new WatchView(world), Footage: new FootageView(world) };
     if (world.role === "admin") world.views.Log = new LogView(world);
     document.getElementById("tabs").replaceChildren(...Object.keys(world.views).map((name) => h("button.tab", { type: "button", onclick: () => show(name) }, name)));
     show("Search");

@@ -1,7 +1,7 @@
 // The case at hand: opened with the first judgement, so that nothing that was said is lost; and the list of all.
 
 import { ask, get, post } from "./api.js";
-import { camera, count, dialog, h, span, tag, tell, trouble } from "./dom.js";
+import { camera, count, dialog, fill, h, span, tag, tell, trouble } from "./dom.js";
 import { picture } from "./moving.js";
 import { look } from "./results.js";
 import { timeline } from "./timeline.js";
@@ -83,11 +83,11 @@ export class CasesView {
   async enter() {
     try {
       const cases = await get("/cases");
-      this.element.replaceChildren(h("h1", {}, "Cases"), cases.length
+      fill(this.element, h("h1", {}, "Cases"), cases.length
         ? h("ul.plain-list", {}, cases.map((one) => this.line(one)))
         : h("div.card.empty", {}, h("b", {}, "No case yet. "), "One is opened when a result is confirmed or rejected."));
     } catch (error) {
-      this.element.replaceChildren(trouble(error, () => this.enter()));
+      fill(this.element, trouble(error, () => this.enter()));
     }
   }
 
@@ -106,14 +106,14 @@ export class CasesView {
         try { await ask("DELETE", `/cases/${id}`); tell("Deleted"); this.enter(); } catch (error) { tell(error.message, "bad"); }
       };
       const note = h("textarea", { rows: 3, maxlength: 4000, value: file.case.note, disabled: !may, onchange: async () => { try { await ask("PATCH", `/cases/${id}`, { note: note.value }); tell("Stored"); } catch (error) { tell(error.message, "bad"); } } });
-      this.element.replaceChildren(
+      fill(this.element, 
         h("button.plain", { type: "button", onclick: () => this.enter() }, "← All cases"), h("h1", {}, file.case.title),
         h("div.bar", {}, may && h("button.main", { type: "button", onclick: () => this.world.resume(file) }, "Go on searching"), may && h("button", { type: "button", onclick: () => exported(id) }, "Export"), may && h("button.plain", { type: "button", onclick: remove }, "Delete")),
         file.missing ? h("div.warn", {}, h("p", {}, `${count(file.missing, "tracklet")} of this case are not in the gallery any more.`)) : "",
         h("label.time", {}, "note", note), h("div.card", {}, timeline(marks, look)),
         ...group("Searched for", [...file.searched_for, ...file.uploaded.map((one) => ({ ...one, uploaded: true }))]), ...group("Confirmed", file.confirmed), ...group("Rejected", file.rejected));
     } catch (error) {
-      this.element.replaceChildren(trouble(error, () => this.open(id)));
+      fill(this.element, trouble(error, () => this.open(id)));
     }
   }
 }

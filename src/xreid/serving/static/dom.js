@@ -12,9 +12,14 @@ export function h(kind, attributes = {}, ...children) {
     else if (["value", "checked", "disabled", "muted", "loop", "playsInline", "hidden", "open"].includes(key)) element[key] = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
-  element.append(...children.flat(3).filter((child) => child !== null && child !== undefined && child !== false && child !== ""));
+  element.append(...children.flat(3).filter(real));
   return element;
 }
+
+const real = (child) => child !== null && child !== undefined && child !== false && child !== "";
+
+/** What a place shows from now on; nothing for what is not there. */
+export const fill = (place, ...children) => place.replaceChildren(...children.flat(3).filter(real));
 
 const UNIX_FROM = 10 * 365 * 86400; // smaller times count from the start of a video
 export const isDate = (seconds) => seconds !== null && seconds >= UNIX_FROM;

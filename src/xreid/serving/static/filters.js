@@ -50,7 +50,7 @@ export class Filters {
     const field = (name, label, value) => h("label.time", {}, label, this.dated
       ? h("input", { type: "datetime-local", name, min: local(first - 60), max: local(last + 120) })
       : h("input", { type: "number", name, min: 0, step: "any", placeholder: `${Math.floor(value)} s` }));
-    return h("fieldset", {}, h("legend", {}, "Time ", h("small.soft", {}, this.dated ? zone() : "seconds of the video")), h("div.times", {}, field("from", "from", first), field("to", "to", last)));
+    return h("fieldset", {}, h("legend", {}, "Time ", h("small.soft", {}, this.dated ? zone() : "seconds of the video")), h("div.times.wide", {}, field("from", "from", first), field("to", "to", last)));
   }
 
   moreBox() {

@@ -1,7 +1,7 @@
 // The view "Footage": what is being taken in, and what was.
 
 import { ask, get, post, send } from "./api.js";
-import { count, h, tell, trouble } from "./dom.js";
+import { count, fill, h, tell, trouble } from "./dom.js";
 
 export class FootageView {
   constructor(world) {
@@ -16,7 +16,7 @@ export class FootageView {
     const field = (name, label, more = {}) => h("label.time", {}, label, h("input", { name, autocomplete: "off", ...more }));
     const failed = h("div", {}), bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Sent" });
     const form = h("form.card.take-in", { onsubmit: (event) => { event.preventDefault(); this.submit(form, failed, bar); } },
-      h("div.times", {},
+      h("div.times.wide", {},
         gallery.uploads && h("label.time", {}, "video", h("input", { type: "file", name: "file", accept: "video/*,.avi,.mkv,.ts" })),
         gallery.imports && field("path", "or a path in the import folder", { placeholder: "gate/2026-11-20.mp4" }),
         gallery.imports && h("label.time", {}, "that path is", h("select", { name: "kind" }, gallery.uploads && h("option", { value: "video" }, "a video"), h("option", { value: "embeddings" }, "an embedding set"))),
@@ -29,7 +29,7 @@ export class FootageView {
 
   async submit(form, failed, bar) {
     const data = new FormData(form), text = (name) => (data.get(name) ?? "").toString().trim(), file = data.get("file");
-    failed.replaceChildren();
+    fill(failed);
     try {
       const body = { kind: text("path") ? text("kind") : "video", name: text("name"), modality: text("modality") };
       for (const name of ["camera", "place"]) if (text(name)) body[name] = text(name);
@@ -44,7 +44,7 @@ export class FootageView {
       form.reset();
       this.poll();
     } catch (error) {
-      failed.replaceChildren(trouble(error));
+      fill(failed, trouble(error));
     } finally {
       bar.hidden = true;
     }
@@ -64,8 +64,8 @@ export class FootageView {
     clearTimeout(this.timer);
     try {
       const [jobs, gallery] = await Promise.all([get("/jobs"), get("/gallery")]);
-      this.jobs.replaceChildren(jobs.length ? h("ul.plain-list", {}, jobs.map((job) => this.line(job))) : h("p.soft", {}, "Nothing yet."));
-      this.sets.replaceChildren(gallery.sets.length
+      fill(this.jobs, jobs.length ? h("ul.plain-list", {}, jobs.map((job) => this.line(job))) : h("p.soft", {}, "Nothing yet."));
+      fill(this.sets, gallery.sets.length
         ? h("table.lines", {}, h("thead", {}, h("tr", {}, ["set", "tracklets", "erased", "since"].map((one, i) => h(i === 1 || i === 2 ? "th.number" : "th", { scope: "col" }, one)))), h("tbody", {}, gallery.sets.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td.number", {}, one.rows.toLocaleString("en")), h("td.number", {}, one.erased), h("td", {}, `${one.appended.slice(0, 16).replace("T", " ")} UTC`)))))
         : h("p.soft", {}, "Nothing yet."));
       const busy = jobs.some((job) => job.state === "queued" || job.state === "running");
@@ -73,7 +73,7 @@ export class FootageView {
       this.busy = busy;
       if (this.here && busy) this.timer = setTimeout(() => this.poll(), 1500);
     } catch (error) {
-      this.jobs.replaceChildren(trouble(error, () => this.poll()));
+      fill(this.jobs, trouble(error, () => this.poll()));
     }
   }
 

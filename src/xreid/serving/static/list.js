@@ -1,7 +1,7 @@
 // A list of any length: only the rows in view are in the page, and pages of the list are fetched as they are reached.
 
 import { get, listed } from "./api.js";
-import { camera, count, h, span, tag, trouble, utc } from "./dom.js";
+import { camera, count, fill, h, span, tag, trouble, utc } from "./dom.js";
 import { picture } from "./moving.js";
 
 const ROW = 78, PAGE = 200, SPARE = 6;
@@ -48,7 +48,7 @@ export class TrackletList {
       this.said.textContent = page.total ? count(page.total, "tracklet") : "";
       this.show();
     } catch (error) {
-      if (turn === this.turn) this.rows.replaceChildren(trouble(error, () => this.load(this.filters)));
+      if (turn === this.turn) fill(this.rows, trouble(error, () => this.load(this.filters)));
     } finally {
       if (this.loading === turn) this.loading = null;
     }
@@ -57,7 +57,7 @@ export class TrackletList {
   show() {
     if (!this.items.length) {
       this.rows.style.height = "";
-      this.rows.replaceChildren(this.loading ? "" : h("p.soft.empty", {}, "No tracklet passes these filters."));
+      fill(this.rows, this.loading ? "" : h("p.soft.empty", {}, "No tracklet passes these filters."));
       return;
     }
     const first = Math.max(0, Math.floor(this.window.scrollTop / ROW) - SPARE);
@@ -66,7 +66,7 @@ export class TrackletList {
     const kept = new Map([...this.rows.children].map((row) => [row.dataset.key, row]));
     const wanted = [];
     for (let i = first; i < last; i++) wanted.push(this.row(i, kept));
-    this.rows.replaceChildren(...wanted);
+    fill(this.rows, ...wanted);
     if (last > this.items.length && this.next) this.more();
   }
 

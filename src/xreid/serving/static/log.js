@@ -1,7 +1,7 @@
 // The view "Log", for administrators: who searched for whom, and erasing people.
 
 import { get, post } from "./api.js";
-import { count, dialog, h, tell, trouble } from "./dom.js";
+import { count, dialog, fill, h, tell, trouble } from "./dom.js";
 
 const OWN = ["n", "at", "who", "what", "prev", "hash"];
 
@@ -18,7 +18,7 @@ export class LogView {
 
   async enter() {
     this.entries = [];
-    this.table.replaceChildren();
+    fill(this.table);
     await this.more();
   }
 
@@ -31,7 +31,7 @@ export class LogView {
       this.table.append(...page.entries.map((one) => h("tr", {}, h("td.soft", {}, one.n), h("td", {}, one.at.slice(0, 19).replace("T", " ")), h("td", {}, one.who), h("td", {}, h("b", {}, one.what)), h("td.small", {}, details(one)))));
       this.older.hidden = !this.entries.length || this.entries.at(-1).n <= 1;
     } catch (error) {
-      this.table.replaceChildren(h("tr", {}, h("td", { colspan: 5 }, trouble(error, () => this.enter()))));
+      fill(this.table, h("tr", {}, h("td", { colspan: 5 }, trouble(error, () => this.enter()))));
     }
   }
 
@@ -55,11 +55,11 @@ export class LogView {
     const run = async (really) => {
       try {
         const receipt = await post("/erase", { names: lines("names"), identities: lines("identities"), reason: form.elements.reason.value, dry_run: !really });
-        said.replaceChildren(h("p", {}, h("b", {}, `${count(receipt.tracklets, "tracklet")} ${really ? "erased" : "would be erased"}.`), really ? ` Receipt ${receipt.id}.` : ""));
+        fill(said, h("p", {}, h("b", {}, `${count(receipt.tracklets, "tracklet")} ${really ? "erased" : "would be erased"}.`), really ? ` Receipt ${receipt.id}.` : ""));
         sure.disabled = really || !receipt.tracklets;
         if (really) { this.enter(); this.world.refresh(); }
       } catch (error) {
-        said.replaceChildren(trouble(error));
+        fill(said, trouble(error));
       }
     };
     dialog("Erase people", form);

@@ -1,7 +1,7 @@
 // Results grouped into probable persons, each with the way over the cameras.
 
 import { post } from "./api.js";
-import { camera, count, h, span, tag, trouble, utc } from "./dom.js";
+import { camera, count, fill, h, span, tag, trouble, utc } from "./dom.js";
 import { picture } from "./moving.js";
 import { look, percent } from "./results.js";
 
@@ -12,9 +12,9 @@ export function personsBox(body) {
   const load = async () => {
     try {
       const people = await post("/persons", body());
-      inside.replaceChildren(...people.map(person));
+      fill(inside, ...people.map(person));
     } catch (error) {
-      inside.replaceChildren(trouble(error, load));
+      fill(inside, trouble(error, load));
     }
   };
   fold.addEventListener("toggle", () => fold.open && load(), { once: true });

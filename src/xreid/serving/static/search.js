@@ -2,7 +2,7 @@
 
 import { post } from "./api.js";
 import { caseBar, Current } from "./case.js";
-import { camera, count, h, span, tag, tell, trouble } from "./dom.js";
+import { camera, count, fill, h, span, tag, tell, trouble } from "./dom.js";
 import { Filters } from "./filters.js";
 import { TrackletList } from "./list.js";
 import { clip, release } from "./moving.js";
@@ -10,6 +10,7 @@ import { look, Results } from "./results.js";
 import { personsBox } from "./persons.js";
 import { timeline } from "./timeline.js";
 import { fromFile } from "./upload.js";
+import { watchFor } from "./watch.js";
 
 const TOPS = [12, 30, 60, 120, 200];
 
@@ -64,15 +65,16 @@ export class SearchView {
     release(this.queryBox);
     const ask = h("button.drop-zone", { type: "button", onclick: () => this.file.click() }, h("b", {}, "Drop a picture or clip"), h("span.soft.small", {}, "or choose a file (u)"));
     if (!this.may) {
-      this.queryBox.append(h("p.soft", {}, "You may look at what the cameras saw; searching needs the role operator."));
+      fill(this.queryBox, h("p.soft", {}, "You may look at what the cameras saw; searching needs the role operator."));
       return;
     }
     const part = (row) => h("div.asked", {}, h("div.asked-shot", {}, clip(row)),
       h("div", {}, h("b", {}, row.name), h("div", {}, tag(row.modality), row.guessed && h("span.soft.small", {}, " by its colours")), !row.uploaded && h("div.small", {}, camera(row)), h("div.soft.small", {}, row.uploaded ? `${count(row.frames, "picture")}, from your file` : span(row)),
         h("div.acts", {}, h("button.plain", { type: "button", onclick: () => look(row) }, "Look"), h("button.plain", { type: "button", "aria-label": `Take ${row.name} out`, onclick: () => this.choose(row, true) }, "Take out"))));
-    this.queryBox.append(h("h2", {}, this.query.length ? "Searched for" : "Whom do you look for?"),
+    fill(this.queryBox, h("h2", {}, this.query.length ? "Searched for" : "Whom do you look for?"),
       !this.query.length && h("p.soft", {}, "Pick a tracklet from the list, or drop a picture or a clip anywhere on this page. Shift-click picks several of one person."),
-      h("div.asked-row", {}, this.query.map(part), ask));
+      h("div.asked-row", {}, this.query.map(part), ask),
+      this.query.length ? h("div.bar.under", {}, h("button", { type: "button", onclick: () => watchFor(this.body(), this.world.gallery) }, "Watch for this person")) : "");
   }
 
   body() {
@@ -94,8 +96,8 @@ export class SearchView {
     } catch (error) {
       if (error.name === "AbortError") return;
       this.answer = null;
-      this.head.replaceChildren();
-      this.answerBox.replaceChildren(trouble(error, () => this.search()));
+      fill(this.head);
+      fill(this.answerBox, trouble(error, () => this.search()));
     } finally {
       if (this.stop === stop) this.answerBox.setAttribute("aria-busy", "false");
     }
@@ -106,16 +108,16 @@ export class SearchView {
     this.showCase();
     if (!answer) {
       this.results.show([]);
-      this.head.replaceChildren();
-      this.answerBox.replaceChildren(this.world.gallery.tracklets ? "" : h("div.card.empty", {}, h("b", {}, "This gallery is empty. "), "Take in footage under “Footage”, or on the command line: ", h("code", {}, "xreid gallery GALLERY add EMBEDDINGS")));
+      fill(this.head);
+      fill(this.answerBox, this.world.gallery.tracklets ? "" : h("div.card.empty", {}, h("b", {}, "This gallery is empty. "), "Take in footage under “Footage”, or on the command line: ", h("code", {}, "xreid gallery GALLERY add EMBEDDINGS")));
       return;
     }
     this.top = h("select", { "aria-label": "Most results", onchange: () => { this.asked = Number(this.top.value); this.search(); } }, TOPS.map((n) => h("option", { value: n }, `top ${n}`)));
     this.top.value = String(this.asked ?? 30);
-    this.head.replaceChildren(h("h2", {}, count(answer.hits.length, "result"), h("small.soft", {}, ` of ${answer.searched.toLocaleString("en")} searched`)), this.top, answer.prior !== null && h("span.soft.small", {}, `prior ${answer.prior >= 0.01 ? answer.prior.toFixed(2) : `1/${Math.round(1 / answer.prior).toLocaleString("en")}`}`));
+    fill(this.head, h("h2", {}, count(answer.hits.length, "result"), h("small.soft", {}, ` of ${answer.searched.toLocaleString("en")} searched`)), this.top, answer.prior !== null && h("span.soft.small", {}, `prior ${answer.prior >= 0.01 ? answer.prior.toFixed(2) : `1/${Math.round(1 / answer.prior).toLocaleString("en")}`}`));
     this.results.show(answer.hits);
     const taught = answer.rejected || answer.examples > this.query.length;
-    this.answerBox.replaceChildren(
+    fill(this.answerBox, 
       taught ? h("p.small", { id: "taught" }, `Searched with ${count(answer.examples, "tracklet")}, what you confirmed included; ${answer.rejected} rejected kept out.`) : "",
       answer.unknown ? h("div.warn", { role: "note" }, h("p", {}, h("b", {}, "Unknown. "), "No result reaches its threshold; this person may not be in the gallery.")) : "",
       h("details.card.when", { open: true }, h("summary", {}, "Where and when"), (this.when = h("div", {}))),
@@ -133,7 +135,7 @@ export class SearchView {
     this.query.filter((one) => !one.uploaded).forEach((row) => put(row, "query"));
     for (const hit of this.answer?.hits ?? []) put(hit.tracklet, hit.verdict ?? "open");
     for (const row of this.current.confirmed) put(row, "confirmed");
-    this.when.replaceChildren(timeline(marks, (row) => {
+    fill(this.when, timeline(marks, (row) => {
       const i = this.answer.hits.findIndex((hit) => hit.tracklet.id === row.id);
       if (i >= 0) this.results.go(i);
       else look(row);
@@ -141,7 +143,7 @@ export class SearchView {
   }
 
   showCase() {
-    this.caseBox.replaceChildren(this.query.length || this.current.id ? caseBar(this.current, this.may, () => this.search()) : "");
+    fill(this.caseBox, this.query.length || this.current.id ? caseBar(this.current, this.may, () => this.search()) : "");
   }
 
   async judge(hit, verdict) {

@@ -16,9 +16,9 @@ export function timeline(marks, go) {
   const line = (name) => h("div.lane", {}, h("span.lane-name", {}, name === "?" ? "unknown" : name), h("div.lane-track", {},
     used.filter((mark) => (mark.row.camera ?? "?") === name).sort((a, b) => order[a.kind] - order[b.kind]).map((mark) => {
       const left = at(mark.row.start_s), width = at(mark.row.end_s ?? mark.row.start_s) - left, word = mark.kind === "open" ? "proposed" : mark.kind;
-      return h(`button.blip.${mark.kind}`, { type: "button", title: `${mark.row.name}: ${word}, ${span(mark.row)}`, "aria-label": `${mark.row.name}, camera ${name}, ${word}, ${span(mark.row)}`, onclick: () => go(mark.row), style: { left: `${Math.min(left, 99)}%`, width: `max(9px, ${width}%)` } });
+      return h(`button.blip.is-${mark.kind}`, { type: "button", title: `${mark.row.name}: ${word}, ${span(mark.row)}`, "aria-label": `${mark.row.name}, camera ${name}, ${word}, ${span(mark.row)}`, onclick: () => go(mark.row), style: { left: `${Math.min(left, 99)}%`, width: `max(9px, ${width}%)` } });
     })));
   const left = marks.length - used.length;
   return h("div.timeline", {}, cameras.map(line), h("div.ends.soft.small", {}, h("span", {}, moment(start)), h("span", {}, moment(end))),
-    h("p.key.small.soft", {}, h("i.blip.query"), "searched for ", h("i.blip.confirmed"), "confirmed ", h("i.blip.open"), "proposed ", h("i.blip.rejected"), "rejected", left ? ` · ${left} without a time` : ""));
+    h("p.key.small.soft", {}, h("i.blip.is-query"), "searched for ", h("i.blip.is-confirmed"), "confirmed ", h("i.blip.is-open"), "proposed ", h("i.blip.is-rejected"), "rejected", left ? ` · ${left} without a time` : ""));
 }

@@ -1,7 +1,7 @@
 // A picture or a clip of the person: sent, shown, a box drawn around the person, and made into a query.
 
 import { post, send } from "./api.js";
-import { dialog, h, tell, trouble } from "./dom.js";
+import { dialog, fill, h, tell, trouble } from "./dom.js";
 
 /** Ask for what a dropped or chosen file shows; `made` is called with the query. */
 export function fromFile(file, gallery, made) {
@@ -18,8 +18,8 @@ export function fromFile(file, gallery, made) {
   const bar = h("progress", { max: 1, value: 0, "aria-label": "Sent" });
   body.append(h("p", {}, `Sending ${file.name} …`), bar);
   send(file, (share) => { bar.value = share; })
-    .then((upload) => { if (box.isConnected) body.replaceChildren(...draw(upload, (query) => { box.close(); made(query); })); })
-    .catch((error) => body.replaceChildren(trouble(error)));
+    .then((upload) => { if (box.isConnected) fill(body, ...draw(upload, (query) => { box.close(); made(query); })); })
+    .catch((error) => fill(body, trouble(error)));
 }
 
 function draw(upload, made) {
@@ -47,7 +47,7 @@ function draw(upload, made) {
   go.addEventListener("click", async () => {
     go.disabled = true;
     go.textContent = "Looking at the pictures …";
-    failed.replaceChildren();
+    fill(failed);
     try {
       const cut = { upload: upload.id, box: state.box, ...(range ? range.value() : {}) };
       made(await post("/queries", { cuts: [cut], modality: modality.value, name: upload.name }));
