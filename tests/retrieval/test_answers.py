@@ -123,6 +123,8 @@ def test_confirmed_tracklets_are_evidence(gallery: Gallery) -> None:
     fused = Fused(examples=tuple(queries_from_gallery(gallery, ["a7", "a9"])))
     (both,) = search(gallery, [fused], top=38, meaning=meaning)
     chances = {hit.entry.id: hit.verdict.ratio for hit in both.hits if hit.verdict}
+    assert told.hits[0].verdict is None, "what was confirmed is no evidence for itself"
+    assert not told.unknown
     for hit in told.hits[1:]:
         assert hit.verdict is not None
         assert hit.verdict.ratio == pytest.approx(chances[hit.entry.id])

@@ -152,7 +152,7 @@ def test_priors_and_probabilities_in_words(gallery: Gallery) -> None:
         gallery, queries_from_gallery(gallery, ["a8"]), meaning=Meaning(calibration=CALIBRATION)
     )
     told = {
-        p: show_probability(replace(result.hits[0], verdict=replace(result.hits[0].verdict, probability=p)))
+        p: show_probability(replace(result.hits[0], verdict=replace(result.hits[0].verdict, combined=p)))
         for p in (0.0, 0.5, 1.0)
     }
     assert told == {0.0: "p < 0.001", 0.5: "p 0.500", 1.0: "p > 0.999"}

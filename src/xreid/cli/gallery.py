@@ -130,6 +130,7 @@ def main(argv: Sequence[str]) -> int:
 def _add(options: AddOptions) -> None:
     if not options.embeddings:
         raise ConfigError("no embeddings were named", expected="folders written by `xreid embed`")
+    from xreid.cli.watch import check_after_append
     from xreid.core.embeddings import EmbeddingSet, require_same_origin
     from xreid.retrieval.gallery import Gallery
     from xreid.retrieval.gallery_rows import valid_labels
@@ -148,6 +149,7 @@ def _add(options: AddOptions) -> None:
         else:
             print(f"appended {stored.key[:8]} ({name}): {_counted(stored.rows, 'tracklet')}")
     print(_size(gallery))
+    check_after_append(gallery)
 
 
 def _show(options: ShowOptions) -> None:

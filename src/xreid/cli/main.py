@@ -23,6 +23,7 @@ VERBS = {
     "ingest": "video -> tracklets",
     "gallery": "what is in a gallery: add, show, erase and more",
     "search": "find a person in a gallery, across modalities",
+    "watch": "people to look out for, and alerts about new tracklets",
     "serve": "a page and an HTTP API over a gallery",
     "export": "checkpoint -> ONNX, compared with its original",
     "convert": "OpenAI's ViT-B-16.pt archive -> safetensors",

@@ -11,12 +11,25 @@ from typing import Any
 import xreid
 from xreid.core.files import write_json
 from xreid.core.pages import render_template, write_page
-from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+from xreid.core.tracklets import Tracklet, TrackletTable
 from xreid.evaluation.pictures import Thumbnails
-from xreid.retrieval.columns import UNIX_FROM_S, Filter
+from xreid.retrieval.alerts import Alert
+from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Entry, Gallery
 from xreid.retrieval.meaning import Meaning
-from xreid.retrieval.search import SCORE_NOTE, Hit, Query, SearchResult
+from xreid.retrieval.page_parts import plain_person, show_person, show_why
+from xreid.retrieval.persons import Person
+from xreid.retrieval.queries import AnyQuery
+from xreid.retrieval.search import SCORE_NOTE, Hit, SearchResult
+from xreid.retrieval.why import Why
+from xreid.retrieval.words import (
+    name_of,
+    show_p,
+    show_prior,
+    show_probability,
+    show_span,
+    show_time,
+)
 
 _QUERY_FRAMES, _HIT_FRAMES = 6, 5
 
@@ -30,12 +43,16 @@ class PageInfo:
         top: Most hits of a query.
         min_score: Least score, or None.
         meaning: What gave probabilities and verdicts, or None.
+        rerank: How many were re-ranked; 0 for none.
+        graph: Whether a camera graph judged space and time.
     """
 
     rules: Filter
     top: int
     min_score: float | None
     meaning: Meaning | None = None
+    rerank: int = 0
+    graph: bool = False
 
 
 def write_results_page(
@@ -45,6 +62,9 @@ def write_results_page(
     gallery: Gallery,
     info: PageInfo,
     frames_root: Path | None = None,
+    people: Sequence[Sequence[Person]] = (),
+    whys: Sequence[Sequence[Why]] = (),
+    alerts: Sequence[Alert] = (),
 ) -> int:
     """Write search.html and search.json into a folder.
 
@@ -54,12 +74,20 @@ def write_results_page(
         gallery: What was searched.
         info: How.
         frames_root: Where the frames are, if they have moved since the tracklets were embedded.
+        people: Probable persons of each answer; empty without.
+        whys: Reasons for the first hits of each answer; empty without.
+        alerts: Alerts of the gallery's watch list: the hits that they are about are marked.
 
     Returns:
         Frames that could not be read; the page shows a placeholder for each.
     """
     pictures = _Pictures(frames_root)
-    searches = [_search(result, pictures) for result in results]
+    people, whys = people or [()] * len(results), whys or [()] * len(results)
+    watched = _watched(alerts)
+    searches = [
+        _search(result, pictures, persons, reasons, watched)
+        for result, persons, reasons in zip(results, people, whys, strict=True)
+    ]
     values = {
         "note": info.meaning.note() if info.meaning else SCORE_NOTE,
         "searches": searches,
@@ -74,8 +102,19 @@ def write_results_page(
         "made": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
     }
     write_page(folder / "search.html", render_template("retrieval/search.html", values))
-    write_json(folder / "search.json", [result.to_json() for result in results])
+    plain = [plain_result(*each) for each in zip(results, people, whys, strict=True)]
+    write_json(folder / "search.json", plain)
     return pictures.missing
+
+
+def plain_result(
+    result: SearchResult, people: Sequence[Person] = (), whys: Sequence[Why] = ()
+) -> dict[str, Any]:
+    """An answer with its probable persons and reasons as plain values."""
+    plain = result.to_json()
+    for hit, why in zip(plain["hits"], whys, strict=False):
+        hit["why"] = why.to_json()
+    return plain | ({"persons": [plain_person(person) for person in people]} if people else {})
 
 
 def conditions(info: PageInfo) -> list[str]:
@@ -93,47 +132,9 @@ def conditions(info: PageInfo) -> list[str]:
     words += ["other cameras than the query's"] if rules.other_cameras else []
     words += [f"scores of {info.min_score:g} and more"] if info.min_score is not None else []
     words += ["ranked by calibrated log-odds"] if info.meaning and info.meaning.order == "calibrated" else []
+    words += [f"the first {info.rerank} re-ranked by their neighbourhoods"] if info.rerank else []
+    words += ["impossible transitions last"] if info.graph else []
     return words
-
-
-def show_prior(prior: float) -> str:
-    """E.g. "1/200", or "0.3"."""
-    odds = round(1 / prior)
-    return f"1/{odds:,}" if odds >= 2 and abs(prior * odds - 1) < 1e-9 else f"{prior:g}"
-
-
-def show_probability(hit: Hit) -> str:
-    """E.g. "p 0.83", "p < 0.001"; "" without a calibration of this kind of pair."""
-    p = None if hit.verdict is None else hit.verdict.probability
-    if p is None:
-        return ""
-    if p < 0.001:
-        return "p < 0.001"
-    return "p > 0.999" if p > 0.999 else f"p {p:.3f}"
-
-
-def name_of(modality: Modality) -> str:
-    """The modality in words."""
-    return "infrared" if modality is Modality.INFRARED else "visible"
-
-
-def show_time(seconds: float | None) -> str:
-    """A date and time (UTC), or minutes and seconds from the start of a video; "" where unknown."""
-    if seconds is None:
-        return ""
-    if seconds >= UNIX_FROM_S:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    minutes, rest = divmod(seconds, 60)
-    return f"{int(minutes)}:{rest:04.1f}"
-
-
-def show_span(row: Tracklet) -> str:
-    """When a tracklet was seen, e.g. "0:12.3 to 0:20.1"."""
-    start, end = show_time(row.start_s), show_time(row.end_s)
-    if start and end and start != end:
-        same_day = len(start) == len(end) == 19 and start[:10] == end[:10]
-        return f"{start} to {end[11:] if same_day else end}"
-    return start or end
 
 
 class _Pictures:
@@ -153,34 +154,81 @@ class _Pictures:
             self._by_root[root] = Thumbnails(TrackletTable(root=root, rows=(row,)))
         return self._by_root[root].of(row, count=count)
 
+    def some(self, row: Tracklet, root: Path, count: int) -> list[str | None]:
+        """As `of`."""
+        return self.of(row, root, count=count)
 
-def _search(result: SearchResult, pictures: _Pictures) -> dict[str, Any]:
+
+def _search(
+    result: SearchResult,
+    pictures: _Pictures,
+    people: Sequence[Person],
+    whys: Sequence[Why],
+    watched: dict[str, list[str]],
+) -> dict[str, Any]:
     query = result.query
+    frames = [
+        frame
+        for example in query.examples
+        for frame in pictures.of(
+            example.tracklet, example.root, count=max(1, _QUERY_FRAMES // len(query.examples))
+        )
+    ]
+    shown = _show(query.tracklet, frames) | {"name": query.name}
+    if len(query.examples) > 1:
+        shown["facts"] = [f"{len(query.examples)} tracklets of one person, fused by {query.fusion}"]
+    missing = dict.fromkeys(text for why in whys for text in why.missing)
     return {
-        "query": _show(query.tracklet, pictures.of(query.tracklet, query.root, count=_QUERY_FRAMES)),
+        "query": shown,
         "searched": result.searched,
         "best": result.best,
         "prior": None if result.prior is None else show_prior(result.prior),
         "unknown": result.unknown,
+        "people": [show_person(person, query.examples, pictures.some) for person in people],
+        "missing_reasons": list(missing),
         "hits": [
-            {
-                "rank": hit.rank,
-                "score": hit.score,
-                "probability": show_probability(hit),
-                "accepted": None if hit.verdict is None else hit.verdict.accepted,
-                "set": hit.entry.stored.name,
-                "same": _same_person(query, hit.entry),
-                **_show(
-                    hit.entry.tracklet,
-                    pictures.of(hit.entry.tracklet, hit.entry.root, count=_HIT_FRAMES),
-                ),
-            }
-            for hit in result.hits
+            _hit(hit, query, pictures, why=whys[i] if i < len(whys) else None, watched=watched)
+            for i, hit in enumerate(result.hits)
         ],
     }
 
 
-def _same_person(query: Query, entry: Entry) -> bool | None:
+def _hit(
+    hit: Hit, query: AnyQuery, pictures: _Pictures, *, why: Why | None, watched: dict[str, list[str]]
+) -> dict[str, Any]:
+    entry = hit.entry
+    looks = None if hit.verdict is None else hit.verdict.probability
+    judged = hit.transition is not None and hit.transition.factor < 1
+    return {
+        "rank": hit.rank,
+        "score": hit.score,
+        "probability": show_probability(hit),
+        "looks": show_p(looks) if judged else "",
+        "factor": f"{hit.transition.factor:g}" if judged and hit.transition else "",
+        "accepted": None if hit.verdict is None else hit.verdict.accepted,
+        "judgement": "" if hit.transition is None else hit.transition.judgement,
+        "transition": "" if hit.transition is None else hit.transition.why,
+        "confirmed": hit.confirmed,
+        "watched": watched.get(entry.id, []),
+        "why": None if why is None else show_why(why),
+        "set": entry.stored.name,
+        "same": _same_person(query, entry),
+        **_show(entry.tracklet, pictures.of(entry.tracklet, entry.root, count=_HIT_FRAMES)),
+    }
+
+
+def _watched(alerts: Sequence[Alert]) -> dict[str, list[str]]:
+    """What to say beside the tracklets that alerts are about, by id; those called wrong are left out."""
+    found: dict[str, list[str]] = {}
+    for alert in alerts:
+        said = alert.acknowledged
+        if said is None or said.word != "wrong":
+            word = "not acknowledged" if said is None else said.word
+            found.setdefault(alert.tracklet_id, []).append(f"{alert.person} ({word})")
+    return found
+
+
+def _same_person(query: AnyQuery, entry: Entry) -> bool | None:
     """By their labels; None where one has none or they lie under different roots, whose labels may clash."""
     labels = query.tracklet.identity, entry.tracklet.identity
     if None in labels or query.root != entry.root:
@@ -189,10 +237,12 @@ def _same_person(query: Query, entry: Entry) -> bool | None:
 
 
 def _show(row: Tracklet, frames: list[str | None]) -> dict[str, Any]:
+    place = f" ({row.place})" if row.place else ""
     facts = [
-        f"camera {row.camera}" if row.camera else "camera unknown",
+        f"camera {row.camera}{place}" if row.camera else "camera unknown",
         show_span(row),
         f"{len(row.frames)} {'frame' if len(row.frames) == 1 else 'frames'}",
+        "" if row.quality is None else f"quality {row.quality:.2f}",
         f"person {row.identity}" if row.identity else "",
     ]
     return {

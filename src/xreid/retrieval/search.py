@@ -49,7 +49,7 @@ class Hit:
         rank: From 1.
         score: Cosine with the query, -1 to 1, not calibrated; see `Query.fusion` for several examples.
         entry: The tracklet and its set.
-        verdict: What the score means; None without a calibration.
+        verdict: What the score means; None without a calibration, and where somebody has confirmed it.
         transition: Whether the person can have been there then; None without a camera graph.
         reranked: What re-ranking makes of the score, -1 to 0; None without.
         confirmed: Whether the feedback says that it is the query's person.
@@ -101,7 +101,7 @@ class SearchResult:
     def unknown(self) -> bool:
         """Whether there are hits, and none of those that are possible is above its threshold."""
         judged = [hit for hit in self.hits if hit.verdict is not None]
-        return bool(judged) and not any(_may_be(hit) for hit in judged)
+        return bool(judged) and not any(hit.confirmed or _may_be(hit) for hit in self.hits)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -224,7 +224,7 @@ def _hits(
             rank=0,
             score=one.score,
             entry=one.entry,
-            verdict=verdict,
+            verdict=None if one.entry.id in confirmed else verdict,  # it would be evidence for itself
             transition=transition,
             reranked=one.reranked,
             confirmed=one.entry.id in confirmed,
@@ -256,8 +256,7 @@ def _ordered(
 
 
 def _may_be(hit: Hit) -> bool:
-    assert hit.verdict is not None
-    return hit.confirmed or (hit.verdict.accepted is not False and not hit.impossible)
+    return hit.verdict is not None and hit.verdict.accepted is not False and not hit.impossible
 
 
 def _plain_transition(transition: Transition) -> dict[str, Any]:

@@ -1,0 +1,368 @@
+"""`xreid watch VERB GALLERY ...`: people to look out for, and the alerts about them."""
+
+from __future__ import annotations
+
+import getpass
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from xreid.cli.options import parse
+from xreid.core.errors import ConfigError
+
+if TYPE_CHECKING:
+    from xreid.retrieval.alerts import Alert
+    from xreid.retrieval.gallery import Gallery
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddOptions:
+    """Watch for a person: tracklets of the gallery appended from now on raise alerts.
+
+    Attributes:
+        gallery: Folder of the gallery, or the address of a Milvus server.
+        name: What to call the person.
+        tracklet: Tracklets of the person: examples.
+        query: Embedding set the examples are in; default the gallery itself.
+        reason: Why the person is watched for; must be said.
+        until: End of the watch, ISO 8601; default none.
+        far: False alarms put up with per new tracklet; needs a calibration.
+        min_score: Least cosine instead.
+        past: Raise alerts about tracklets that are in the gallery already, too.
+        state: Folder of the watch list; default inside the gallery's folder.
+    """
+
+    gallery: str
+    name: str
+    tracklet: list[str] = field(default_factory=list)
+    query: Path | None = None
+    reason: str = ""
+    until: str | None = None
+    far: float = 1e-3
+    min_score: float | None = None
+    past: bool = False
+    state: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListOptions:
+    """Show who is watched for.
+
+    Attributes:
+        gallery: Folder of the gallery, or the address of a Milvus server.
+        state: Folder of the watch list; default inside the gallery's folder.
+        json: Print JSON instead of a table.
+    """
+
+    gallery: str
+    state: Path | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions:
+    """Look for everybody on the watch list; raises each alert once, however often it runs.
+
+    Attributes:
+        gallery: Folder of the gallery, or the address of a Milvus server.
+        calibration: What the scores mean: auto takes what the gallery's embeddings carry; or
+            calibration.json, a checkpoint or a run.
+        state: Folder of the watch list; default inside the gallery's folder.
+        json: Print JSON instead of a table.
+    """
+
+    gallery: str
+    calibration: str = "auto"
+    state: Path | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class RemoveOptions:
+    """Watch for people no longer, and erase the alerts about them.
+
+    Attributes:
+        gallery: Folder of the gallery, or the address of a Milvus server.
+        names: What they are called.
+        state: Folder of the watch list; default inside the gallery's folder.
+    """
+
+    gallery: str
+    names: list[str] = field(default_factory=list)
+    state: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AlertsOptions:
+    """Show the alerts, newest last.
+
+    Attributes:
+        gallery: Folder of the gallery, or the address of a Milvus server.
+        all: Those too that somebody has acknowledged.
+        state: Folder of the watch list; default inside the gallery's folder.
+        json: Print JSON instead of a table.
+    """
+
+    gallery: str
+    all: bool = False
+    state: Path | None = None
+    json: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class AcknowledgeOptions:
+    """Say about alerts whether they were right.
+
+    Attributes:
+        gallery: Folder of the gallery, or the address of a Milvus server.
+        alerts: Their ids.
+        word: right, wrong, or only seen.
+        note: In words.
+        state: Folder of the watch list; default inside the gallery's folder.
+    """
+
+    gallery: str
+    alerts: list[str] = field(default_factory=list)
+    word: Literal["right", "wrong", "seen"] = "seen"
+    note: str = ""
+    state: Path | None = None
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the verb."""
+    verb = argv[0] if argv else ""
+    if verb in ("-h", "--help"):
+        print(_usage())
+        raise SystemExit(0)
+    if verb not in _VERBS:
+        raise ConfigError(
+            f"{verb!r} is nothing to do with a watch list"
+            if verb
+            else "say what to do with which watch list",
+            expected=f"one of {', '.join(_VERBS)}, and a gallery",
+            todo="See `xreid watch --help`.",
+        )
+    function, options, positional = _VERBS[verb]
+    function(parse(options, argv[1:], verb=f"watch {verb}", positional=("gallery", *positional)))
+    return 0
+
+
+def _add(options: AddOptions) -> None:
+    from xreid.core.embeddings import EmbeddingSet
+    from xreid.core.errors import ProtocolError
+    from xreid.retrieval.queries import queries_from_gallery, queries_from_set, together
+    from xreid.retrieval.watch import WatchList, watched
+
+    if not options.tracklet:
+        raise ConfigError("no example was named", expected="--tracklet NAME, one or more")
+    gallery, folder = _opened(options.gallery, options.state)
+    if gallery.origin is None:
+        raise ProtocolError(f"{gallery.address} is empty", todo="Append embeddings first.")
+    if options.query is None:
+        queries = queries_from_gallery(gallery, options.tracklet)
+    else:
+        queries = queries_from_set(gallery, EmbeddingSet.load(options.query), options.tracklet)
+    by_rate = options.min_score is None
+    if by_rate and gallery.calibration is None:
+        raise ConfigError(
+            "a false-alarm rate needs a calibration, and the gallery's embeddings carry none",
+            todo="Calibrate the model (`xreid calibrate`), or give --min-score.",
+        )
+    person = watched(
+        together(queries),
+        name=options.name,
+        origin=gallery.origin,
+        reason=options.reason,
+        by=_user(),
+        expires=_moment(options.until),
+        far=options.far if by_rate else None,
+        min_score=options.min_score,
+        before=() if options.past else [stored.key for stored in gallery.sets],
+    )
+    WatchList(folder).add(person)
+    count = len(person.examples)
+    examples = "1 example" if count == 1 else f"{count} examples"
+    print(f"watching for {person.name} by {examples}, {_threshold(person)}")
+
+
+def _list(options: ListOptions) -> None:
+    from xreid.retrieval.watch import WatchList
+
+    _, folder = _opened(options.gallery, options.state)
+    people, now = WatchList(folder).people, datetime.now(UTC)
+    if options.json:
+        plain = [
+            {**vars(p), "examples": [one.name for one in p.examples], "expired": p.expired(now)}
+            for p in people
+        ]
+        print(json.dumps(plain, indent=2))
+        return
+    rows = [
+        (
+            person.name,
+            person.reason,
+            ", ".join(example.name for example in person.examples),
+            _threshold(person),
+            person.added[:10],
+            "-"
+            if person.expires is None
+            else person.expires[:10] + (" (over)" if person.expired(now) else ""),
+        )
+        for person in people
+    ]
+    _table(("person", "reason", "examples", "threshold", "added", "until"), rows)
+    print(f"{len(people)} watched for")
+
+
+def _check(options: CheckOptions) -> None:
+    from xreid.evaluation.calibration import read_calibration
+    from xreid.retrieval.watching import check_watch
+
+    gallery, folder = _opened(options.gallery, options.state)
+    calibration = None if options.calibration == "auto" else read_calibration(Path(options.calibration))
+    report = check_watch(gallery, folder, calibration=calibration)
+    if options.json:
+        print(json.dumps({**vars(report), "new": [alert.to_json() for alert in report.new]}, indent=2))
+        return
+    _print_alerts(report.new)
+    print(f"{report.watched} watched for, {len(report.new)} new alerts")
+    for names, what in (
+        (report.expired, "the time is over of"),
+        (report.skipped, "embed again the examples of"),
+    ):
+        if names:
+            print(f"not looked for: {what} {', '.join(names)}")
+
+
+def check_after_append(gallery: Gallery) -> None:
+    """Check the watch list in a gallery's folder, where there is one, and say what it raised."""
+    from xreid.core.errors import XReidError
+    from xreid.retrieval.answers import answers_folder
+    from xreid.retrieval.watch import FILE
+    from xreid.retrieval.watching import check_watch
+
+    if "://" in gallery.address or not (answers_folder(gallery) / FILE).exists():
+        return
+    try:
+        report = check_watch(gallery, answers_folder(gallery))
+    except XReidError as error:  # what was appended stays appended
+        print(f"the watch list was not checked: {error}")
+        return
+    _print_alerts(report.new)
+    print(f"watch list: {report.watched} watched for, {len(report.new)} new alerts")
+
+
+def _remove(options: RemoveOptions) -> None:
+    from xreid.retrieval.forgetting import forget
+    from xreid.retrieval.watch import WatchList
+
+    if not options.names:
+        raise ConfigError("nobody was named", expected="names on the watch list")
+    _, folder = _opened(options.gallery, options.state)
+    for name in options.names:
+        WatchList(folder).get(name)
+    gone = forget(folder, people=options.names)
+    print(f"removed {gone.people}, with {gone.alerts} alerts")
+
+
+def _alerts(options: AlertsOptions) -> None:
+    from xreid.retrieval.alerts import AlertLog
+
+    _, folder = _opened(options.gallery, options.state)
+    alerts = AlertLog(folder).alerts()
+    shown = [alert for alert in alerts if options.all or alert.acknowledged is None]
+    if options.json:
+        print(json.dumps([alert.to_json() for alert in shown], indent=2))
+        return
+    _print_alerts(shown)
+    print(f"{len(alerts)} alerts, {sum(alert.acknowledged is None for alert in alerts)} not acknowledged")
+
+
+def _acknowledge(options: AcknowledgeOptions) -> None:
+    from xreid.retrieval.alerts import AlertLog
+
+    if not options.alerts:
+        raise ConfigError("no alert was named", expected="ids of alerts")
+    _, folder = _opened(options.gallery, options.state)
+    AlertLog(folder).acknowledge(options.alerts, word=options.word, by=_user(), note=options.note)
+    print(f"acknowledged {len(options.alerts)} as {options.word}")
+
+
+def _print_alerts(alerts: Sequence[Alert]) -> None:
+    from xreid.retrieval.words import show_time
+
+    rows = [
+        (
+            alert.id,
+            alert.person,
+            alert.tracklet,
+            alert.camera or "-",
+            show_time(alert.start_s) or "-",
+            f"{alert.score:.3f}",
+            "-" if alert.probability is None else f"{alert.probability:.3f}",
+            "-" if alert.acknowledged is None else f"{alert.acknowledged.word} ({alert.acknowledged.by})",
+        )
+        for alert in alerts
+    ]
+    _table(("alert", "person", "tracklet", "camera", "time", "score", "p", "said"), rows)
+
+
+def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    if not rows:
+        return
+    table = Table(*titles, box=None)
+    for row in rows:
+        table.add_row(*row)
+    console = Console(markup=False, highlight=False)
+    console.width = max(console.width, 120)
+    console.print(table)
+
+
+def _threshold(person: Any) -> str:
+    if person.far is None:
+        return f"score above {person.min_score:g}"
+    return f"at most {person.far:g} false alarms per tracklet"
+
+
+def _opened(address: str, state: Path | None) -> tuple[Gallery, Path]:
+    from xreid.retrieval.answers import answers_folder
+    from xreid.retrieval.gallery import Gallery
+
+    gallery = Gallery.open(address)
+    return gallery, answers_folder(gallery, state)
+
+
+def _moment(text: str | None) -> datetime | None:
+    from xreid.retrieval.ingest_config import parse_time
+
+    return None if text is None else datetime.fromtimestamp(parse_time(text, option="until"), UTC)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError):
+        return ""
+
+
+def _usage() -> str:
+    lines = [
+        f"  {name:<12}{(options.__doc__ or '').splitlines()[0]}" for name, (_, options, _) in _VERBS.items()
+    ]
+    return "usage: xreid watch VERB GALLERY ...      xreid watch VERB --help\n\n" + "\n".join(lines)
+
+
+_VERBS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
+    "add": (_add, AddOptions, ("name",)),
+    "list": (_list, ListOptions, ()),
+    "check": (_check, CheckOptions, ()),
+    "remove": (_remove, RemoveOptions, ("names",)),
+    "alerts": (_alerts, AlertsOptions, ()),
+    "acknowledge": (_acknowledge, AcknowledgeOptions, ("alerts",)),
+}
