@@ -24,6 +24,7 @@ from xreid.simulation import site as site_module
 from xreid.simulation.site import read_site, simulate_site
 from xreid.simulation.site_config import SiteConfig, tiny
 from xreid.simulation.site_film import TrueBox
+from xreid.simulation.site_sheet import site_sheet
 from xreid.simulation.site_stage import stage_of
 from xreid.simulation.site_truth import Witness, counts
 
@@ -239,6 +240,14 @@ def test_the_command_says_what_is_wrong(tmp_path: Path, capsys: pytest.CaptureFi
     assert main(["simulate", str(tmp_path / "a"), "--site", "--layout", "bupt-campus"]) == 2
     assert main(["simulate", "--site"]) == 2
     assert not (tmp_path / "a").exists()
+
+
+def test_the_contact_sheet_has_a_cell_for_each_camera_and_session() -> None:
+    sheet = site_sheet(replace(CONFIG, dusk_s=2, night_s=2))
+    assert sheet.shape == (26 + 2 * (180 + 26), 6 + 2 * (320 + 6), 3)
+    for left in (6, 332):
+        for top in (26, 232):
+            assert sheet[top : top + 180, left : left + 320].std() > 5
 
 
 def test_a_site_may_be_without_people_in_view(tmp_path: Path) -> None:
