@@ -324,7 +324,7 @@ class MilvusStore:
 
     def _recount(self, view: Overview, stored: StoredSet) -> None:
         """Write down how many rows of a set are left."""
-        left = self._count(view, f'set_key == "{stored.key}"')
+        left = self._count(view, f'set_key == "{stored.key}"', STRONG)
         place = f"{view.rows}/{stored.key}"
         if not left:
             self._documents.drop("set", place)
