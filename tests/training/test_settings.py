@@ -140,7 +140,7 @@ def test_spellings() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ([*PLACE, "--preset", "nonsense"], "unknown preset 'nonsense'; expected paper, best, official, baseline"),
+        ([*PLACE, "--preset", "nonsense"], "unknown preset 'nonsense'; expected paper, best, official"),
         ([*PLACE, "--scale=huge"], "unknown scale"),
         ([*PLACE, "--train.epoch", "3"], "train.epoch"),
         ([*PLACE, "--train.epochs", "three"], r"train\.epochs"),

@@ -47,7 +47,7 @@ def _step(before: Image, after: Image, box: XYWH) -> XYWH | None:
     if len(starts) < _FEWEST:
         return None
     ends, seen, _ = cv2.calcOpticalFlowPyrLK(before, after, starts, None)  # type: ignore[call-overload]
-    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(after, before, ends, None)
+    back, seen_back, _ = cv2.calcOpticalFlowPyrLK(after, before, ends, None)  # type: ignore[call-overload]
     error = np.linalg.norm(starts - back, axis=-1).ravel()
     kept = (seen.ravel() == 1) & (seen_back.ravel() == 1) & (error < _RETURN)
     moves = (ends - starts).reshape(-1, 2)[kept]
