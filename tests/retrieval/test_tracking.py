@@ -92,6 +92,6 @@ def test_what_is_behind_a_bench_is_marked_as_hidden() -> None:
 
 
 def test_patience_is_a_time() -> None:
-    got, count = _run([BOX] * 30 + [TALL] * 12 + [BOX] * 30, fps=25)  # half a second
+    got, count = _run([BOX] * 30 + [TALL] * 8 + [BOX] * 30, fps=25)  # a third of a second
     assert [len(piece) for piece in got.values()] == [60]
-    assert count == 12
+    assert count == 8

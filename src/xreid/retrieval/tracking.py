@@ -82,7 +82,7 @@ class SizeGate:
     """
 
     def __init__(
-        self, *, fps: float, ratio: float = 1.3, wider: float = 1.5, patience_s: float = 0.8
+        self, *, fps: float, ratio: float = 1.3, wider: float = 1.5, patience_s: float = 0.4
     ) -> None:
         self.ratio, self.wider = ratio, wider
         self.patience, self.memory = max(4, round(patience_s * fps)), max(5, round(fps))
