@@ -58,7 +58,7 @@ def usual_name(name: str) -> NameFacts | None:
     part = (found["part"] or ".0")[1:].ljust(6, "0")
     numbers = [int(found[key]) for key in ("year", "month", "day", "hour", "minute", "second")]
     try:
-        start = datetime(*numbers, int(part))  # type: ignore[arg-type,misc]
+        start = datetime(*numbers, int(part))  # type: ignore[arg-type,call-arg]
     except ValueError:
         return None
     zone = datetime.strptime(found["zone"], "%z").tzinfo if found["zone"] else None

@@ -1,7 +1,8 @@
 """How much a comparison can rest on a tracklet: size, sharpness, what hides the person, number of frames.
 
 Each part is 0 (useless) to 1 (as good as it gets); the quality is their geometric mean, so that one bad part
-cannot be outweighed. It is known without any model; how much worse searches get below some value was not measured.
+cannot be outweighed. It is known without any model; how much worse searches get below some value was not
+measured.
 """
 
 from __future__ import annotations

@@ -152,7 +152,7 @@ class Recorder(threading.Thread):
     def _timed(self, container: Any) -> Iterator[tuple[Any, float]]:
         """Packets from the first key frame on, each with its time; a clock that jumps begins a new file."""
         stream = container.streams.video[0]
-        packets = (packet for packet in container.demux(stream) if packet.size and _stamp(packet) is not None)
+        packets: Iterator[Any] = (p for p in container.demux(stream) if p.size and _stamp(p) is not None)
         waiting, now = _burst(packets)
         anchor: tuple[float, int] | None = None
         if waiting:  # opening took time, and all that came meanwhile comes at once: the last of it is of now
@@ -270,6 +270,6 @@ def length_s(path: Path) -> float:
         with av.open(str(path)) as container:
             stream = container.streams.video[0]
             stamps = [p.pts for p in container.demux(stream) if p.pts is not None]
-            return float((max(stamps) - min(stamps)) * stream.time_base) if stamps else 0.0
+            return float((max(stamps) - min(stamps)) * (stream.time_base or 0)) if stamps else 0.0
     except (av.error.FFmpegError, IndexError, OSError):
         return 0.0

@@ -82,9 +82,10 @@ class _Encoding:
         self._container = av.open(str(path), "w", format="matroska", options=_WRITTEN_AT_ONCE)
         codec = "libx264" if "libx264" in av.codecs_available else "mpeg4"
         rate = stream.average_rate or stream.guessed_rate or 25
-        self._stream: Any = self._container.add_stream(codec, rate=rate)
-        self._stream.width, self._stream.height = stream.codec_context.width, stream.codec_context.height
-        self._stream.pix_fmt = "yuv420p"
+        written: Any = self._container.add_stream(codec, rate=rate)
+        written.width, written.height = stream.codec_context.width, stream.codec_context.height
+        written.pix_fmt = "yuv420p"
+        self._stream = written
         self._stream.codec_context.time_base = stream.time_base
         self._stream.options = (
             {"preset": "veryfast", "crf": "20", "tune": "zerolatency"} if codec == "libx264" else {}
