@@ -79,7 +79,12 @@ class SiteConfig:
         for name, (low, high) in limits.items():
             value = getattr(self, name)
             if not low <= value <= high:
-                raise ConfigError(f"--{name} does not fit", expected=f"{low:g} to {high:g}", got=str(value))
+                raise ConfigError(
+                    f"--{name} does not fit",
+                    expected=f"{low:g} to {high:g}",
+                    got=str(value),
+                    todo="They are part of --cameras." if name.startswith("always") else "",
+                )
         if not self.sessions():
             raise ConfigError("the site records nothing", todo="Raise --day_s, --dusk_s or --night_s.")
         self.session_start("day")
