@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from tests.serving.conftest import Running
 from xreid.serving.config import Limits
@@ -93,11 +94,11 @@ def test_what_is_no_http(run_server: Callable[..., Running]) -> None:
         client = connect(running)
         client.sendall(sent)
         answer = rest(client)
-        assert answer == b"" or b" 400 " in answer.splitlines()[0]
+        assert answer == b"" or answer.splitlines()[0].startswith((b"HTTP/1.1 400 ", b"HTTP/1.1 421 "))
     client = connect(running)
-    client.sendall(
-        b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: " + b"y" * 100_000 + b"\r\n\r\n"
-    )
+    head = b"GET /healthz HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\nx: " + b"y" * 4_000_000
+    with suppress(BrokenPipeError, ConnectionResetError):
+        client.sendall(head + b"\r\n\r\n")
     assert b" 200 " not in rest(client)
 
 

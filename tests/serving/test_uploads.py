@@ -156,7 +156,7 @@ def test_sizes_are_limited(client: TestClient, walk: bytes) -> None:
     assert unstated.status_code == 413, "also where no length is stated"
     assert client.post(f"{API}/search", content=b"[" * (300 * 1024)).status_code == 413
     long = client.post(f"{API}/search", content=b"[" * 100_000, headers={"content-type": "application/json"})
-    assert long.status_code == 422
+    assert long.status_code in (400, 422)
 
 
 def test_long_videos_are_searched_by_stretches(client: TestClient, tmp_path: Path) -> None:

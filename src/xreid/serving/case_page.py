@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from xreid.serving.site import Site
 
 _FRAMES, _HEIGHT = 6, 240
+_GROUPS = ("searched_for", "confirmed", "rejected")  # in the order of the page
 _RECORD = re.compile(r'<script type="application/json" id="record">(.*?)</script>', re.DOTALL)
 _PICTURE = re.compile(r'src="data:image/jpeg;base64,([A-Za-z0-9+/=]+)"')
 
@@ -70,9 +71,8 @@ def check_case(path: Path) -> list[str]:
     text = _unescaped(found[1])
     faults = [] if _sha256(text.encode()) == stated[1] else ["the record does not fit its hash"]
     record = json.loads(text)
-    wanted = [
-        one["sha256"] for group in record["parts"].values() for part in group for one in part["pictures"]
-    ]
+    parts = [part for name in _GROUPS for part in record["parts"][name]]
+    wanted = [one["sha256"] for part in parts for one in part["pictures"]]
     pictures = [_sha256(base64.b64decode(data)) for data in _PICTURE.findall(html)]
     faults += [
         f"picture {n} is not the one exported"

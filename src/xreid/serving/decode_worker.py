@@ -221,12 +221,17 @@ def _too_long(request: dict[str, Any], seconds: float) -> RefusedError:
     )
 
 
+def _without_path(text: str, path: str) -> str:
+    """A decoder's words, of which the client need not learn where the server keeps its files."""
+    return text.replace(path, "the file").partition("\n")[0][:120]
+
+
 def _unreadable(request: dict[str, Any], error: Exception) -> RefusedError:
     return RefusedError(
         422,
         "the file is not what its first bytes say, or it is damaged",
         expected=f"{request['what']} of format {request['decoder']}",
-        got=str(error).splitlines()[0][:120] if str(error) else type(error).__name__,
+        got=_without_path(str(error), request["path"]) or type(error).__name__,
     )
 
 

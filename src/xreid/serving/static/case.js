@@ -9,6 +9,7 @@ import { timeline } from "./timeline.js";
 export class Current {
   constructor(changed) {
     this.changed = changed;
+    this.before = Promise.resolve();
     this.leave();
   }
 
@@ -21,7 +22,14 @@ export class Current {
     this.changed();
   }
 
-  async judge(row, verdict, query) {
+  /** One after the other: two quick keys must not open two cases. */
+  judge(row, verdict, query) {
+    const said = this.before.then(() => this.say(row, verdict, query));
+    this.before = said.catch(() => {});
+    return said;
+  }
+
+  async say(row, verdict, query) {
     if (this.id === null) {
       const day = new Date().toISOString().slice(0, 10);
       const made = await post("/cases", { title: `${query[0]?.name ?? row.name}, ${day}`.slice(0, 190), tracklets: query.filter((one) => !one.uploaded).map((one) => one.id), queries: query.filter((one) => one.uploaded).map((one) => one.id) });

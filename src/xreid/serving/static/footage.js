@@ -69,8 +69,7 @@ export class FootageView {
         ? h("table.lines", {}, h("thead", {}, h("tr", {}, ["set", "tracklets", "erased", "since"].map((one, i) => h(i === 1 || i === 2 ? "th.number" : "th", { scope: "col" }, one)))), h("tbody", {}, gallery.sets.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td.number", {}, one.rows.toLocaleString("en")), h("td.number", {}, one.erased), h("td", {}, `${one.appended.slice(0, 16).replace("T", " ")} UTC`)))))
         : h("p.soft", {}, "Nothing yet."));
       const busy = jobs.some((job) => job.state === "queued" || job.state === "running");
-      if (this.busy && !busy) this.world.refresh();
-      this.busy = busy;
+      if (gallery.tracklets !== this.world.gallery.tracklets) this.world.refresh();
       if (this.here && busy) this.timer = setTimeout(() => this.poll(), 1500);
     } catch (error) {
       fill(this.jobs, trouble(error, () => this.poll()));
