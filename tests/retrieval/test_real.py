@@ -61,5 +61,5 @@ def test_office_gives_one_tracklet_for_each_of_six_people(real_footage: Path, tm
 @pytest.mark.slow
 def test_campus_gives_many_short_tracklets(real_footage: Path, tmp_path: Path) -> None:
     report = ingest_video(real_footage / "campus-visible.avi", tmp_path / "out")
-    assert 60 <= report.tracklets <= 100
-    assert report.crops > 3000
+    assert 40 <= report.tracklets <= 70
+    assert report.crops > 3400
