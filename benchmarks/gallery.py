@@ -113,10 +113,10 @@ def measure(address: str, rows: int, width: int, *, k: int, queries: int) -> dic
     if Path(address).is_dir():
         result["disk_mib"] = sum(p.stat().st_size for p in Path(address).rglob("*")) / 2**20
     del gallery
+    asked = next(people(rows, width)).vectors[:queries].copy()
     before = memory_mib()
     start = time.perf_counter()
     gallery = Gallery.open(address)
-    asked = next(people(rows, width)).vectors[:queries]
     opened = time.perf_counter()
     gallery.count(Filter(modality=Modality.VISIBLE))
     gallery.nearest(asked[:1], k=k)

@@ -32,7 +32,14 @@ from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector, hashed, now
 from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, stored_from
-from xreid.retrieval.gallery_snapshot import Part, Snapshot, StaleError, allow_open_files, open_part
+from xreid.retrieval.gallery_snapshot import (
+    Part,
+    Snapshot,
+    StaleError,
+    allow_open_files,
+    open_part,
+    origin_of,
+)
 
 FORMAT_VERSION = 2
 NEXT = "next"  # where another model's sets are made ready
@@ -112,6 +119,7 @@ class FolderStore:
         self._seen: tuple[int, ...] = ()
         self._manifest, self._made_of = Manifest.read(folder), Manifest()
         self._snapshot = Snapshot((), {})
+        self._origins: dict[str, EmbeddingOrigin] = {}
         self._looking = threading.RLock()
 
     @classmethod
@@ -141,8 +149,17 @@ class FolderStore:
 
     def origin(self) -> EmbeddingOrigin | None:
         """What made the vectors, None while the gallery is empty."""
-        parts = self.snapshot().parts
-        return parts[0].origin if parts else None
+        sets = self._look().sets
+        if not sets:
+            return None
+        if sets[0].folder not in self._origins:  # without opening all sets: appending asks for it
+            try:
+                meta = read_json(self.folder / sets[0].folder / "embedding.json", what="embedding set")
+                self._origins = {**self._origins, sets[0].folder: origin_of(meta)}
+            except DataError:  # rewritten in this moment
+                parts = self.snapshot().parts
+                return parts[0].origin if parts else None
+        return self._origins[sets[0].folder]
 
     def calibration(self) -> Calibration | None:
         """What the scores mean, from the last appended set that says so."""

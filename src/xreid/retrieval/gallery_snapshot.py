@@ -65,9 +65,7 @@ class Part:
     @property
     def origin(self) -> EmbeddingOrigin:
         """What made its vectors."""
-        origin = self.meta["origin"]
-        layout = tuple((name, int(width)) for name, width in origin["layout"])
-        return EmbeddingOrigin(**{**origin, "layout": layout})
+        return origin_of(self.meta)
 
     @cached_property
     def frames(self) -> pa.ChunkedArray:
@@ -80,6 +78,13 @@ class Part:
             return pq.read_table(self.folder / "tracklets.parquet", columns=["frames"])["frames"]
         except FileNotFoundError as error:
             raise StaleError from error
+
+
+def origin_of(meta: dict[str, Any]) -> EmbeddingOrigin:
+    """What made the vectors of a set, from its embedding.json."""
+    origin = meta["origin"]
+    layout = tuple((name, int(width)) for name, width in origin["layout"])
+    return EmbeddingOrigin(**{**origin, "layout": layout})
 
 
 def open_part(folder: Path, stored: StoredSet) -> Part:
