@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-
-pytest.importorskip("fastapi", reason="the extra [serve] is not installed")
-
 from starlette.testclient import TestClient
 
 from tests.serving.world import config_of, write_world
