@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 from dataclasses import dataclass
@@ -91,6 +92,7 @@ def _connect(server: Address, *, make: bool) -> MilvusClient:
         raise ConfigError(
             f"a gallery at {server.uri} needs pymilvus", todo="pip install 'xreid[gallery]'"
         ) from error
+    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises, too
     options: dict[str, Any] = {"timeout": _TIMEOUT_S}
     if "://" in server.uri:
         options["token"] = os.environ.get(TOKEN, "")

@@ -153,4 +153,5 @@ def told() -> Iterator[None]:
         yield
     except (MilvusException, grpc.RpcError) as error:
         text = " ".join(str(getattr(error, "message", "") or error).split())
+        text = text.rpartition("attempt #0: ")[2]  # before it the server puts a stack trace
         raise XReidError("the Milvus server did not do what was asked", got=text[:300]) from error
