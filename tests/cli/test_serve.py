@@ -37,6 +37,9 @@ def test_bad_input_is_one_message(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "0 to 65535" in failed(capsys, gallery, "--port", 70000)
     assert "does not exist" in failed(capsys, gallery, "--imports", tmp_path / "nowhere")
     assert "both" in failed(capsys, gallery, "--tls_cert", tmp_path)
+    (tmp_path / "no.pem").write_text("no certificate")
+    tls = ("--tls_cert", tmp_path / "no.pem", "--tls_key", tmp_path / "no.pem")
+    assert "PEM" in failed(capsys, gallery, *tls)
     assert "limits.upload_mib" in failed(capsys, gallery, "--limits.upload_mib", 0)
     assert "viewer, operator or admin" in failed(
         capsys, "--new_token", "root", "--token_file", tmp_path / "t"

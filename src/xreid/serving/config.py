@@ -92,9 +92,6 @@ class ServeConfig:
             raise ConfigError("--port is out of range", expected="0 to 65535", got=str(self.port))
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ConfigError("https needs both --tls_cert and --tls_key")
-        for option, value in (("imports", self.imports), ("graph", self.graph), ("tls_cert", self.tls_cert)):
-            if value is not None and not value.exists():
-                raise ConfigError(f"--{option} {value} does not exist")
         beyond = [] if is_loopback(self.host) else [f"--host {self.host}"]
         beyond += [f"--allow_host {name}" for name in self.allow_host if not is_loopback(name)]
         beyond += ["--behind_tls"] if self.behind_tls else []
@@ -104,6 +101,17 @@ class ServeConfig:
                 expected="--token_file FILE",
                 todo="Make one with `xreid serve --new_token admin --token_file FILE`.",
             )
+
+    def require_files(self) -> None:
+        """Check that the files and folders that are only read are there.
+
+        Raises:
+            ConfigError: One is not.
+        """
+        for option in ("imports", "graph", "tls_cert", "tls_key"):
+            path = getattr(self, option)
+            if path is not None and not path.exists():
+                raise ConfigError(f"--{option} {path} does not exist")
 
     @property
     def secure(self) -> bool:

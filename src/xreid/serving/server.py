@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 from collections.abc import Callable
 
 import uvicorn
@@ -26,6 +27,8 @@ def serve(config: ServeConfig, *, tell: Callable[[str], None] = lambda text: Non
     Raises:
         XReidError: The gallery or the state cannot be opened, or the port is taken.
     """
+    config.require_files()
+    _require_tls(config)
     listening = _listen(config)
     try:
         site = Site.open(config)
@@ -59,6 +62,20 @@ def server(config: ServeConfig, site: Site) -> uvicorn.Server:
         forwarded_allow_ips="127.0.0.1,::1",
     )
     return uvicorn.Server(settings)
+
+
+def _require_tls(config: ServeConfig) -> None:
+    """Tell a wrong certificate or key now, and not by a traceback of the server."""
+    if config.tls_cert is None or config.tls_key is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(config.tls_cert, config.tls_key)
+    except OSError as error:  # ssl.SSLError is one
+        raise ConfigError(
+            "the certificate and the key do not go together, or are none",
+            expected="PEM files",
+            got=str(error),
+        ) from error
 
 
 def _listen(config: ServeConfig) -> socket.socket:

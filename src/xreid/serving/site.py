@@ -59,6 +59,7 @@ class Site:
         Raises:
             XReidError: The gallery cannot be opened, the state cannot be written, or another server uses it.
         """
+        config.require_files()
         state: Path = config.state_folder
         backend = Backend(
             config.gallery,
