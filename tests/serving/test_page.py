@@ -110,6 +110,8 @@ def test_an_operator_finds_judges_and_exports(chromium: Any, run_server: Start, 
     page.keyboard.press("ArrowRight")
     page.keyboard.press("c")
     expect(page.locator(".hit").nth(2).get_by_text("✓ confirmed")).to_be_visible()
+    pressed = page.locator(".hit").nth(2).get_by_role("button", name="Confirm")
+    expect(pressed).to_have_attribute("aria-pressed", "true")
     page.keyboard.press("ArrowRight")
     page.keyboard.press("x")
     expect(page.locator(".hit.rejected")).to_have_count(1)

@@ -84,6 +84,7 @@ def _listen(config: ServeConfig) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((config.host, config.port))
+        listening.listen(_BACKLOG)  # who asks before the server runs waits, and is not refused
     except (OSError, OverflowError) as error:
         listening.close()
         raise ConfigError(

@@ -6,6 +6,7 @@ export function h(kind, attributes = {}, ...children) {
   const element = document.createElement(name || "div");
   if (classes.length) element.className = classes.join(" ");
   for (const [key, value] of Object.entries(attributes ?? {})) {
+    if (key.startsWith("aria-") && typeof value === "boolean") { element.setAttribute(key, value); continue; }
     if (value === undefined || value === null || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (key === "style") for (const [what, how] of Object.entries(value)) element.style.setProperty(what, how);

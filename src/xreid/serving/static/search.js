@@ -109,12 +109,12 @@ export class SearchView {
     if (!answer) {
       this.results.show([]);
       fill(this.head);
-      fill(this.answerBox, this.world.gallery.tracklets ? "" : h("div.card.empty", {}, h("b", {}, "This gallery is empty. "), "Take in footage under “Footage”, or on the command line: ", h("code", {}, "xreid gallery GALLERY add EMBEDDINGS")));
+      fill(this.answerBox, this.world.gallery.tracklets ? "" : h("div.card.empty", {}, h("b", {}, "This gallery is empty. "), "Take in footage under “Footage”, or on the command line: ", h("code", {}, "xreid gallery add GALLERY EMBEDDINGS")));
       return;
     }
     this.top = h("select", { "aria-label": "Most results", onchange: () => { this.asked = Number(this.top.value); this.search(); } }, TOPS.map((n) => h("option", { value: n }, `top ${n}`)));
     this.top.value = String(this.asked ?? 30);
-    fill(this.head, h("h2", {}, count(answer.hits.length, "result"), h("small.soft", {}, ` of ${answer.searched.toLocaleString("en")} searched`)), this.top, answer.prior !== null && h("span.soft.small", {}, `prior ${answer.prior >= 0.01 ? answer.prior.toFixed(2) : `1/${Math.round(1 / answer.prior).toLocaleString("en")}`}`));
+    fill(this.head, h("h2", {}, count(answer.hits.length, "result"), h("small.soft", {}, `, ${answer.searched.toLocaleString("en")} searched`)), this.top, answer.prior !== null && h("span.soft.small", {}, `prior ${answer.prior >= 0.01 ? answer.prior.toFixed(2) : `1/${Math.round(1 / answer.prior).toLocaleString("en")}`}`));
     this.results.show(answer.hits);
     const taught = answer.rejected || answer.examples > this.query.length;
     fill(this.answerBox, 
