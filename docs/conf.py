@@ -64,7 +64,7 @@ pygments_dark_style = "github-dark"
 navigation = {
     "Begin": ["start", "own_data", "recipes", "limits"],
     "The method": ["method", "training", "ablations", "rivals", "extending"],
-    "Data": ["data", "simulator", "site", "footage"],
+    "Data": ["data", "simulator"],
     "Scores": ["protocols", "evaluation", "open_set", "robustness", "report", "export"],
     "From cameras to answers": ["footage", "ingest", "gallery", "search", "serve", "site", "scale"],
     "Reference": ["api/index", "log"],

@@ -120,9 +120,9 @@ def test_search_as_table_and_as_json(folders: Path, capsys: pytest.CaptureFixtur
         ("search {g} --tracklet a1 --unknown 3", "unknown"),
         ("ingest {t}/no.mp4 {t}/out", "does not exist"),
         ("ingest {t}/day/vectors.npy {t}/out", "as a video"),
-        ("ingest {t}/day {t}/out", "holds no images"),
+        ("ingest {t}/day {t}/out", "holds no videos or images"),
         ("ingest {t}/no.mp4 {t}/out --tracker sort", "tracker"),
-        ("ingest {t}/no.mp4", "out"),
+        ("ingest {t}/no.mp4", "needs footage and a folder"),
     ],
 )
 def test_bad_input_is_one_message_and_code_2(

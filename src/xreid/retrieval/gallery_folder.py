@@ -73,7 +73,7 @@ class Manifest:
         """
         if not (folder / "gallery.json").is_file():
             raise DataError(
-                f"{folder} is no gallery", todo="Make one with `xreid gallery GALLERY add EMBEDDINGS`."
+                f"{folder} is no gallery", todo="Make one with `xreid gallery add GALLERY EMBEDDINGS`."
             )
         plain = read_json(folder / "gallery.json", what="gallery")
         if not isinstance(plain, dict) or plain.get("format") not in _READABLE:
