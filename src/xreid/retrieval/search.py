@@ -191,7 +191,8 @@ def _require(
         )
     if not len(gallery):
         raise ProtocolError(
-            f"{gallery.address} is empty", todo="Append embeddings with `xreid gallery add GALLERY EMBEDDINGS`."
+            f"{gallery.address} is empty",
+            todo="Append embeddings with `xreid gallery add GALLERY EMBEDDINGS`.",
         )
     if meaning is not None and gallery.origin is not None:
         require_fits(meaning.calibration, gallery.origin)
