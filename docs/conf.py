@@ -59,7 +59,7 @@ html_theme_options = {"top_of_page_buttons": []}
 pygments_style = "friendly"
 pygments_dark_style = "github-dark"
 
-# A name in a signature may be that of several classes (a Job of an ablation, a Job of the server); one is linked.
+# A name in a signature may be that of several classes (a Job of an ablation or of the server); one is linked.
 suppress_warnings = ["ref.python"]
 
 # One page per subject, in this order. A page that is not there yet is left out; one that is not named here
