@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.distribution.dying import die_once
 from tests.retrieval.footage import walkers, write_video
 from xreid.cli.main import main
 from xreid.core.embeddings import read_table
@@ -20,10 +19,7 @@ class Mortal(RecordingIngester):
 
     def do(self, item: int) -> dict[str, Any]:
         given = super().do(item)
-        killed = self.tasks[item].out.parents[2] / "killed"
-        if not killed.exists():
-            killed.touch()
-            os.kill(os.getpid(), signal.SIGKILL)
+        die_once(self.tasks[item].out.parents[2] / "killed")
         return given
 
 

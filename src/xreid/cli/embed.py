@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from xreid.cli.on_ray import RayOptions
 from xreid.cli.options import parse
 from xreid.cli.progress import tracklet_progress
 from xreid.core.errors import ConfigError
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class EmbedOptions:
+class EmbedOptions(RayOptions):
     """Embed tracklets; killed and started again by the same command, it goes on where it was.
 
     Attributes:
@@ -44,10 +45,6 @@ class EmbedOptions:
         device: auto, cpu, cuda or cuda:N; under torchrun each process takes its own.
         workers: Loader processes; 0 loads in a thread; default 0 on a CPU, up to 8 with a GPU.
         threads: Threads for arithmetic on the CPU; 0 for torch's own choice.
-        ray: Worker processes on Ray, here or on a cluster, which share the work; 0: this process alone.
-        ray_address: Of a running cluster: auto, or host:port; none starts Ray here, for this work only.
-        ray_cpus: Cores that a worker is given; fractions let several share one.
-        ray_gpus: GPUs that a worker is given.
     """
 
     checkpoint: Path
@@ -68,16 +65,9 @@ class EmbedOptions:
     device: str = "auto"
     workers: int | None = None
     threads: int = 0
-    ray: int = 0
-    ray_address: str | None = None
-    ray_cpus: float = 1.0
-    ray_gpus: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.ray < 0:
-            raise ConfigError("ray must not be negative", got=str(self.ray))
-        if self.ray_address and not self.ray:
-            raise ConfigError("--ray_address needs workers", todo="Say how many: --ray N.")
+        RayOptions.__post_init__(self)
         if self.threads < 0 or (self.workers or 0) < 0:
             raise ConfigError("threads and workers must not be negative")
         if self.held_out and self.subset:
@@ -130,19 +120,13 @@ def _embed(options: EmbedOptions) -> EmbeddingSet:
 def _embed_on_ray(
     options: EmbedOptions, table: TrackletTable, *, tell: Tell, note: Callable[[str], None]
 ) -> EmbeddingSet:
-    from xreid.distribution.cluster import Cluster
     from xreid.distribution.embedding import embed_on_cluster
 
     return embed_on_cluster(
         options.checkpoint,
         table,
         out=options.out,
-        cluster=Cluster(
-            workers=options.ray,
-            address=options.ray_address,
-            cpus=options.ray_cpus,
-            gpus=options.ray_gpus,
-        ),
+        cluster=options.cluster(),
         config=_config(options),
         device=options.device,
         threads=options.threads or 1,

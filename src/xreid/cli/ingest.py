@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from xreid.cli.on_ray import RayOptions
 from xreid.cli.options import parse
 from xreid.core.errors import ConfigError
 from xreid.core.pacing import now_and_then
@@ -21,7 +22,6 @@ from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOption
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-    from xreid.retrieval.many import Elsewhere
     from xreid.retrieval.sources import Recording, Stream
 
 Note = Callable[[str], None]
@@ -29,7 +29,7 @@ T = TypeVar("T", bound="DataclassInstance")
 
 
 @dataclass(frozen=True, kw_only=True)
-class IngestOptions(IngestConfig, SourceOptions, LiveOptions):
+class IngestOptions(IngestConfig, SourceOptions, LiveOptions, RayOptions):
     """Cut tracklets from footage or live cameras; killed and started again, the same command goes on.
 
     Attributes:
@@ -37,29 +37,18 @@ class IngestOptions(IngestConfig, SourceOptions, LiveOptions):
             devices (/dev/video0).
         out: Folder to write: crops, tracklets.parquet, moments.parquet and more; default the last of CAMERAS.
         jobs: Recordings to work on at the same time.
-        ray: Worker processes on Ray, here or on a cluster, which share the recordings; 0: none.
-        ray_address: Of a running cluster: auto, or host:port; none starts Ray here, for this work only.
-        ray_cpus: Cores that a worker is given; fractions let several share one.
-        ray_gpus: GPUs that a worker is given.
     """
 
     cameras: list[str]
     out: Path | None = None
     jobs: int = 1
-    ray: int = 0
-    ray_address: str | None = None
-    ray_cpus: float = 1.0
-    ray_gpus: float = 0.0
 
     def __post_init__(self) -> None:
         IngestConfig.__post_init__(self)
         LiveOptions.__post_init__(self)
         if self.jobs < 1:
             raise ConfigError("jobs is out of range", expected="1 or more", got=str(self.jobs))
-        if self.ray < 0:
-            raise ConfigError("ray is out of range", expected="0 or more", got=str(self.ray))
-        if self.ray_address and not self.ray:
-            raise ConfigError("--ray_address needs workers", todo="Say how many: --ray N.")
+        RayOptions.__post_init__(self)
         if self.ray and self.jobs > 1:
             raise ConfigError("--ray and --jobs exclude each other", todo="Leave out one of them.")
 
@@ -119,6 +108,7 @@ def _single(recording: Recording, out: Path, config: IngestConfig) -> IngestRepo
 def _many(
     recordings: Sequence[Recording], out: Path, config: IngestConfig, options: IngestOptions
 ) -> IngestReport:
+    from xreid.distribution.ingesting import on_cluster
     from xreid.retrieval.many import ingest_recordings, raise_for_failures
 
     with _progress("footage") as (tell, note):
@@ -130,26 +120,12 @@ def _many(
             out,
             config=config,
             jobs=options.jobs,
-            elsewhere=_on_ray(options) if options.ray else None,
+            elsewhere=on_cluster(options.cluster()) if options.ray else None,
             tell=tell,
             note=note,
         )
     raise_for_failures(report, out)
     return report.total
-
-
-def _on_ray(options: IngestOptions) -> Elsewhere:
-    from xreid.distribution.cluster import Cluster
-    from xreid.distribution.ingesting import on_cluster
-
-    return on_cluster(
-        Cluster(
-            workers=options.ray,
-            address=options.ray_address,
-            cpus=options.ray_cpus,
-            gpus=options.ray_gpus,
-        )
-    )
 
 
 def _live(
