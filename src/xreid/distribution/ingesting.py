@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -23,10 +24,9 @@ class RecordingIngester:
 
     def __init__(self, *, tasks: Sequence[Task], threads: int) -> None:
         import cv2
-        import torch
 
         cv2.setNumThreads(threads)
-        torch.set_num_threads(threads)
+        os.environ["OMP_NUM_THREADS"] = str(threads)  # for torch, which only some detectors bring, and later
         self.tasks = tasks
 
     def do(self, item: int) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from typing import Any
 import xreid
 from xreid.core.errors import ConfigError, DataError, XReidError
 from xreid.core.files import read_json, sha256_of_file, sha256_of_value, write_json
-from xreid.inference.checkpoint import describe_checkpoint
 from xreid.retrieval.crops import FRAMES, Crop
 from xreid.retrieval.detect_auto import choose_detector, model_folder
 from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
@@ -315,6 +314,8 @@ def _identity(
         path = options[name]
         options[name] = None if path is None else {"name": path.name, "sha256": _sha256(path)}
     if config.checkpoint is not None:
+        from xreid.inference.checkpoint import describe_checkpoint  # brings torch, which takes seconds
+
         options["checkpoint"] = describe_checkpoint(config.checkpoint)[2]
     if (folder := model_folder(config.detector)) is not None:
         options["detector_sha256"] = sha256_of_value(

@@ -105,11 +105,9 @@ def new_queue() -> Queue:
 def _settle(queue: Queue, threads: int) -> None:
     """Prepare a process: its share of the threads, deaf to Ctrl-C and SIGTERM, no life after its parent."""
     global _queue
-    import torch
-
     _queue = queue
     cv2.setNumThreads(threads)
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)  # for torch, which only some detectors bring, and later
     for number in (signal.SIGINT, signal.SIGTERM):  # sent to the whole group; the parent decides
         signal.signal(number, signal.SIG_IGN)
     parent = multiprocessing.parent_process()
