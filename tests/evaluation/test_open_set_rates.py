@@ -36,8 +36,9 @@ def naive_threshold(negative: list[float], rate: float) -> float | None:
     """Smallest score such that a share of at most `rate` of the negatives lies strictly above it."""
     if rate * len(negative) < 1 - 1e-9:
         return None
+    values = np.array(negative)
     for candidate in sorted([-np.inf, *negative]):
-        if sum(v > candidate for v in negative) <= rate * len(negative) + 1e-9:
+        if (values > candidate).sum() <= rate * len(negative) + 1e-9:
             return float(candidate)
     raise AssertionError
 
