@@ -102,7 +102,8 @@ def ingest_true(videos: Sequence[Filmed], out: Path) -> None:
         config = IngestConfig(
             tracks=video.tracks, camera=video.facts["camera"], start=repr(video.facts["start_s"])
         )
-        ingest_video(video.path, out / "recordings" / video.name, config=config)
+        folder = out / "recordings" / video.name
+        ingest_video(video.path, folder, config=config, recording=video.name, may_be_empty=True)
     merge(out)
 
 

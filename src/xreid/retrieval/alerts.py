@@ -130,7 +130,7 @@ class AlertLog:
             missing = [name for name in ids if name not in known]
             if missing:
                 raise ProtocolError(
-                    f"there is no alert {missing[0]!r}", todo="See `xreid watch GALLERY alerts`."
+                    f"there is no alert {missing[0]!r}", todo="See `xreid watch alerts GALLERY`."
                 )
             at = datetime.now(UTC).isoformat(timespec="seconds")
             said = asdict(Acknowledgement(word=word, by=by, at=at, note=note))
