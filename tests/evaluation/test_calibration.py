@@ -137,6 +137,8 @@ def test_it_is_stored_and_read_unchanged(calibration: Calibration, tmp_path: Pat
         (("method",), "guess"),
         (("origin", "layout"), 3),
         (("identities",), None),
+        (("several",), [{"examples": 1, "far": 0.1, "margin": 0.0}]),
+        (("several",), [{"examples": 2, "far": 0.1, "margin": 1.0}]),
     ],
 )
 def test_damage_is_one_message(calibration: Calibration, path: tuple[str, ...], value: Any) -> None:
@@ -150,9 +152,16 @@ def test_damage_is_one_message(calibration: Calibration, path: tuple[str, ...], 
 
 
 def test_another_format_is_refused(calibration: Calibration) -> None:
-    for plain in ({**calibration.to_json(), "format": 2}, [], None):
+    for plain in ({**calibration.to_json(), "format": 3}, [], None):
         with pytest.raises(DataError, match="another format"):
             calibration_from_json(plain, what="it")
+
+
+def test_the_first_format_is_read_and_knows_nothing_of_several_examples(calibration: Calibration) -> None:
+    plain = json.loads(json.dumps(calibration.to_json()))
+    assert plain.pop("several")
+    found = calibration_from_json({**plain, "format": 1}, what="it")
+    assert found == replace(calibration, several=())
 
 
 def test_it_fits_one_model_only(calibration: Calibration) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.retrieval.sets import make_set, other_model
 from xreid.core.errors import ProtocolError
 from xreid.core.tracklets import Modality
-from xreid.evaluation.calibration import Calibration, KindCalibration, Threshold
+from xreid.evaluation.calibration import Calibration, KindCalibration, SeveralCut, Threshold
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.meaning import Meaning
@@ -156,3 +156,18 @@ def test_priors_and_probabilities_in_words(gallery: Gallery) -> None:
         for p in (0.0, 0.5, 1.0)
     }
     assert told == {0.0: "p < 0.001", 0.5: "p 0.500", 1.0: "p > 0.999"}
+
+
+def test_several_examples_accept_below_the_mean_of_the_thresholds() -> None:
+    cosines = np.array([[0.05], [0.1]])  # thresholds 0.1 each: the mean lies 0.025 below
+    both = [Modality.VISIBLE, Modality.VISIBLE]
+    (before,) = Meaning(calibration=CALIBRATION).verdicts(cosines, both, [Modality.INFRARED], searched=9)
+    assert before.accepted is False
+    for margin, accepted in ((-0.34, False), (-0.36, True)):  # slope 14 * -0.025 = -0.35
+        measured = replace(CALIBRATION, several=(SeveralCut(examples=2, far=0.001, margin=margin),))
+        (now,) = Meaning(calibration=measured).verdicts(cosines, both, [Modality.INFRARED], searched=9)
+        assert now.accepted is accepted
+        (one,) = Meaning(calibration=measured).verdicts(
+            cosines[:1], both[:1], [Modality.INFRARED], searched=9
+        )
+        assert one.accepted is False, "one example cuts where it did"

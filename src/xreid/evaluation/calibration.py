@@ -11,6 +11,7 @@ because cosines within a modality are higher than across.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -25,7 +26,7 @@ from xreid.core.files import read_json
 from xreid.evaluation.metrics import Floats
 from xreid.evaluation.pairs import KINDS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 knew nothing of several examples
 FILE = "calibration.json"  # in a checkpoint folder, beside config.json
 
 Method = Literal["logistic", "isotonic"]
@@ -82,6 +83,21 @@ class KindCalibration:
 
 
 @dataclass(frozen=True, kw_only=True)
+class SeveralCut:
+    """Where several examples of one person accept together (`several`).
+
+    Attributes:
+        examples: How many; 2 or more.
+        far: Share of the strangers that may be accepted.
+        margin: The least mean margin, a log-likelihood ratio below the mean of the pairs' thresholds; <= 0.
+    """
+
+    examples: int
+    far: float
+    margin: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Calibration:
     """A calibration of one model, with what it was made of.
 
@@ -94,6 +110,7 @@ class Calibration:
         tracklets: How many of theirs.
         protocol: Label of the protocol that decided which pairs count.
         fit_prior: Share of same-person pairs that the logistic fit weighs for.
+        several: Where several examples accept together; empty where that was not measured.
     """
 
     method: Method
@@ -104,6 +121,7 @@ class Calibration:
     tracklets: int
     protocol: str
     fit_prior: float
+    several: tuple[SeveralCut, ...] = ()
 
     def kind(self, name: str) -> KindCalibration:
         """The calibration of a kind of pairs.
@@ -156,7 +174,7 @@ def calibration_from_json(plain: Any, *, what: str) -> Calibration:
         DataError: They are damaged or of a newer format.
     """
     version = plain.get("format") if isinstance(plain, dict) else None
-    if version != FORMAT_VERSION:
+    if version not in (1, FORMAT_VERSION):
         raise DataError(
             f"{what} has another format",
             expected=f"calibration format {FORMAT_VERSION}",
@@ -233,8 +251,16 @@ def _parse(values: dict[str, Any]) -> Calibration:
             "origin": EmbeddingOrigin(**{**origin, "layout": layout}),
             "kinds": kinds,
             "identities": tuple(map(str, values["identities"])),
+            "several": tuple(_several(cut) for cut in values.get("several", ())),
         }
     )
+
+
+def _several(values: dict[str, Any]) -> SeveralCut:
+    found = SeveralCut(**values)
+    if found.examples < 2 or not 0 < found.far < 1 or not -math.inf < found.margin <= 0:
+        raise ValueError(f"cut {found}")
+    return found
 
 
 def _kind(values: dict[str, Any]) -> KindCalibration:

@@ -21,6 +21,7 @@ from xreid.evaluation.metrics import Floats
 from xreid.evaluation.pairs import KINDS, PairScores, pair_scores
 from xreid.evaluation.protocols import Protocol
 from xreid.evaluation.rates import resolution, tail_length, threshold_at
+from xreid.evaluation.several import fit_several
 
 FEWEST_POSITIVES = 10
 _DIRECTIONS: dict[str, Direction] = dict(zip(KINDS, (V2V, I2V, I2I), strict=True))
@@ -74,6 +75,7 @@ def fit_calibration(
         tracklets=len(embeddings),
         protocol=protocol.label,
         fit_prior=fit_prior,
+        several=fit_several(embeddings, kinds),
     )
     return calibration, tuple(missing)
 

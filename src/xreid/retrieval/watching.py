@@ -2,7 +2,8 @@
 
 A tracklet raises an alert where the mean of its log-likelihood ratios with the person's examples is above the
 mean of the thresholds of those pairs. For one example that is "the cosine is above the threshold". A mean of
-several spreads less than one among strangers, so the stated rate is an upper end (measured: docs/search.md).
+several spreads less than one among strangers, so it cuts lower by what the calibration measured
+(`evaluation.several`).
 """
 
 from __future__ import annotations
@@ -17,8 +18,9 @@ import numpy as np
 
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Modality
-from xreid.evaluation.calibration import Calibration, KindCalibration, probability, require_fits
+from xreid.evaluation.calibration import Calibration, probability, require_fits
 from xreid.evaluation.pairs import kind_of
+from xreid.evaluation.several import several, threshold_at
 from xreid.retrieval.alerts import Alert, AlertLog, alert_id
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.evidence import pair_ratios
@@ -88,27 +90,6 @@ def check_watch(
     )
 
 
-def threshold_at(kind: KindCalibration, far: float) -> float:
-    """The cosine that a share `far` of the pairs of strangers exceeds, interpolated over its logarithm.
-
-    Raises:
-        ConfigError: The rate is outside of what was measured.
-    """
-    known = {0.1: kind.stranger_cuts[0], 0.01: kind.stranger_cuts[1]}
-    if kind.threshold.score is not None:
-        known[kind.threshold.far] = kind.threshold.score
-    rates = sorted(known)
-    if not rates[0] <= far <= rates[-1]:
-        raise ConfigError(
-            "the calibration says nothing about that false-alarm rate",
-            expected=f"{rates[0]:g} to {rates[-1]:g} per tracklet",
-            got=f"{far:g}",
-            todo="Calibrate on more people (`xreid calibrate --far`), or name a least score.",
-        )
-    places = [math.log(rate) for rate in rates]
-    return float(np.interp(math.log(far), places, [known[rate] for rate in rates]))
-
-
 def _of_model(gallery: Gallery, person: Watched, model: str) -> Watched:
     """The person with the gallery's vectors of the examples, where another model has embedded it since."""
     if person.model == model:
@@ -151,6 +132,7 @@ def _cut(person: Watched, answering: Modality, calibration: Calibration | None) 
         kinds = [calibration.kind(kind_of(modality, answering)) for modality in person.modalities]
         weights = weights * [kind.slope for kind in kinds]
         least = float(weights @ [threshold_at(kind, person.far) for kind in kinds])
+        least += several(calibration, len(kinds), person.far)
     total = weights @ person.vectors
     return _Cut(
         direction=unit(total.astype(np.float32)), least=least / max(float(np.linalg.norm(total)), 1e-12)
