@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -16,7 +17,7 @@ from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.inference.checkpoint import LoadedModel
 from xreid.inference.embed import EmbedConfig, Embedder
 from xreid.retrieval.follow_box import follow_box
-from xreid.retrieval.footage_queries import SeenBy, query_from_pictures, query_from_video
+from xreid.retrieval.footage_queries import SeenBy, embed_like, query_from_pictures, query_from_video
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import queries_from_gallery, together
@@ -168,10 +169,12 @@ def test_why_says_parts_that_add_up_and_the_frames_that_match_best(
     (mixed / "02.png").write_bytes((tmp_path / "frames" / "t0" / "03.png").read_bytes())
     query = query_from_pictures(gallery, model, mixed)
     (result,) = search(gallery, [query], meaning=meaning)
-    whys = explain(gallery, result, model=model, most=4)
+    embed = partial(embed_like, gallery, model, root=Path("/"))
+    whys = explain(gallery, result, embed=embed, most=4)
     assert len(whys) == 4
     for hit, why in zip(result.hits, whys, strict=True):
-        assert [part.name for part in why.parts] == ["prior", "looks"]
+        across = hit.entry.tracklet.modality is not query.tracklet.modality
+        assert [part.name for part in why.parts] == ["prior", "looks"] + (["modality"] if across else [])
         total = sum(part.log_odds for part in why.parts)
         assert hit.verdict is not None
         assert 1 / (1 + math.exp(-total)) == pytest.approx(hit.verdict.combined)

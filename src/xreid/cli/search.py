@@ -277,23 +277,20 @@ def _people(
     gallery: Gallery, result: SearchResult, meaning: Meaning | None, graph: CameraGraph | None
 ) -> list[Person]:
     """Probable persons among a query and its hits, the query's own first."""
-    from xreid.retrieval.persons import probable_persons
-    from xreid.retrieval.queries import queries_of
+    from xreid.retrieval.persons import persons_of
 
     assert meaning is not None
-    asking = list(result.query.examples)
-    known = queries_of(gallery, [hit.entry for hit in result.hits])
-    sure = [len(asking) + i for i, hit in enumerate(result.hits) if hit.confirmed]
-    same = [*range(len(asking)), *sure]
-    return probable_persons([*asking, *known], meaning.calibration, graph=graph, same=[same])
+    return persons_of(gallery, result, meaning.calibration, graph=graph)
 
 
 def _whys(
     gallery: Gallery, result: SearchResult, options: SearchOptions, model: LoadedModel | None
 ) -> list[Why]:
+    from xreid.retrieval.footage_queries import embed_like
     from xreid.retrieval.why import explain
 
-    return explain(gallery, result, model=model, frames_root=options.frames)
+    embed = None if model is None else lambda rows: embed_like(gallery, model, rows, Path("/"))
+    return explain(gallery, result, embed=embed, frames_root=options.frames)
 
 
 def _plain(

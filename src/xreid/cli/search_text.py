@@ -96,6 +96,8 @@ def _print_whys(console: Console, result: SearchResult, whys: Sequence[Why]) -> 
         if why.parts:
             total = sum(part.log_odds for part in why.parts)
             console.print(f"  {'log-odds':<15} {total:+6.2f}  {show_probability(hit)}")
+        for share in why.cosine if len(why.cosine) > 1 else ():
+            console.print(f"  {share.name:<15} {share.adds:+6.3f}  {share.text}")
         for pair in why.frames:
             console.print(f"  frames          {pair.score:6.3f}  {pair.asking} and {pair.answering}")
     for text in dict.fromkeys(text for why in whys for text in why.missing):

@@ -80,8 +80,8 @@ class EmbedConfig:
         """What vectors must be computed with to be comparable to those of that origin."""
         made = origin.preprocessing
         return cls(
-            sampling=made["sampling"],
-            frames=made["frames"],
+            sampling=made.get("sampling", "auto"),
+            frames=made.get("frames", 0),
             flip=made.get("flip", False),
             precision=made.get("precision", "fp32"),
         )

@@ -12,6 +12,7 @@ import numpy as np
 from xreid.core.tracklets import Modality
 from xreid.evaluation.calibration import Calibration, probability
 from xreid.evaluation.pairs import KINDS, kind_of
+from xreid.evaluation.several import several
 from xreid.retrieval.camera_graph import Transition, log_factor
 from xreid.retrieval.evidence import Floats, margins_of, ratios_of
 
@@ -28,12 +29,16 @@ class Verdict:
         accepted: Whether the score is above the stored threshold; None where there is none.
         ratio: Log-likelihood ratio of the looks (natural logarithm); None as for `probability`.
         combined: The probability with space and time taken in; that of the looks where nothing was judged.
+        across: How much of the ratio comes from the pair being one across visible and infrared: the ratio,
+            less what the same cosines mean within the hit's modality. 0 where no example is of the other one;
+            None where the calibration does not cover pairs within it.
     """
 
     probability: float | None
     accepted: bool | None
     ratio: float | None = None
     combined: float | None = None
+    across: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,15 +81,32 @@ class Meaning:
         """
         ratios = ratios_of(self.calibration, cosines, asking, answering).mean(axis=0)
         margins = margins_of(self.calibration, cosines, asking, answering).mean(axis=0)
+        margins -= self._several(len(asking))
+        across = ratios - self._within(cosines, answering)
         judged = transitions or [None] * len(answering)
         prior = self.prior_of(searched)
         return [
-            self._verdict(float(ratio), float(margin), transition, prior=prior)
-            for ratio, margin, transition in zip(ratios, margins, judged, strict=True)
+            self._verdict(float(ratio), float(margin), float(gain), transition, prior=prior)
+            for ratio, margin, gain, transition in zip(ratios, margins, across, judged, strict=True)
         ]
 
+    def _several(self, examples: int) -> float:
+        """How far below the mean of the stored thresholds so many examples accept."""
+        rates = {kind.threshold.far for kind in self.calibration.kinds.values()}
+        return max(several(self.calibration, examples, far) for far in rates)
+
+    def _within(self, cosines: Floats, answering: Sequence[Modality]) -> Floats:
+        """float64 [N]: the mean ratios, had all examples been of each hit's own modality; NaN: unknown."""
+        found = np.full(len(answering), np.nan)
+        for one in set(answering):
+            which = [i for i, modality in enumerate(answering) if modality is one]
+            some = cosines[:, which]
+            ratios = ratios_of(self.calibration, some, [one] * len(some), [one] * len(which))
+            found[which] = ratios.mean(axis=0)
+        return found
+
     def _verdict(
-        self, ratio: float, margin: float, transition: Transition | None, *, prior: float
+        self, ratio: float, margin: float, across: float, transition: Transition | None, *, prior: float
     ) -> Verdict:
         if math.isnan(ratio):
             return Verdict(probability=None, accepted=None)
@@ -93,6 +115,7 @@ class Meaning:
             accepted=None if math.isnan(margin) else margin > 0,
             ratio=ratio,
             combined=float(probability(ratio + log_factor(transition), prior=prior)),
+            across=None if math.isnan(across) else across,
         )
 
     def lines(self, asking: Sequence[Modality], answering: Modality) -> tuple[Floats, Floats]:

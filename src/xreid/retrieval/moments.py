@@ -107,8 +107,12 @@ def moment(root: Path, tracklet: str, *, file: str | None = None) -> Moment | No
     Returns:
         None where nobody wrote it down.
     """
-    found = [row for row in moments(root, tracklet) if file in (None, row.file)]
-    return max(found, key=_showing, default=None)
+    return best_moment(moments(root, tracklet), file=file)
+
+
+def best_moment(found: Iterable[Moment], *, file: str | None = None) -> Moment | None:
+    """That of a crop, or the one that shows the person best; None where there is none."""
+    return max((row for row in found if file in (None, row.file)), key=_showing, default=None)
 
 
 def _showing(row: Moment) -> float:

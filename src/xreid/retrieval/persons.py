@@ -19,7 +19,9 @@ from xreid.evaluation.calibration import Calibration, probability
 from xreid.retrieval.camera_graph import CameraGraph, Transition
 from xreid.retrieval.clustering import cluster
 from xreid.retrieval.evidence import pair_ratios
-from xreid.retrieval.queries import Query
+from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.queries import Query, queries_of
+from xreid.retrieval.search import SearchResult
 
 Floats = npt.NDArray[np.float64]
 
@@ -107,6 +109,17 @@ def probable_persons(
     )
     chances = np.asarray(probability(ratios, prior=prior))
     return [_person([examples[i] for i in rows], chances[np.ix_(rows, rows)], graph) for rows in groups]
+
+
+def persons_of(
+    gallery: Gallery, result: SearchResult, calibration: Calibration, *, graph: CameraGraph | None = None
+) -> list[Person]:
+    """Examples and hits of an answer as probable persons; what was confirmed is the one asked for."""
+    asking = list(result.query.examples)
+    hits = queries_of(gallery, [hit.entry for hit in result.hits])
+    sure = [len(asking) + i for i, hit in enumerate(result.hits) if hit.confirmed]
+    same = [*range(len(asking)), *sure]
+    return probable_persons([*asking, *hits], calibration, graph=graph, same=[same])
 
 
 def _ratios(examples: Sequence[Query], calibration: Calibration) -> Floats:

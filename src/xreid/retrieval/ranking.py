@@ -39,6 +39,7 @@ class Candidate:
         value: What ranks it.
         cosines: float64 [M], with each example of the ask.
         reranked: Its score after re-ranking, or None.
+        place: Its place by value, from 1; 0 for a confirmed one, which has none.
     """
 
     entry: Entry
@@ -46,6 +47,7 @@ class Candidate:
     value: float
     cosines: Floats
     reranked: float | None = None
+    place: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,7 +178,8 @@ def _best(
     else:
         cosines = _cosines(ask.vectors, gallery.vectors(list(pool)))
     found = _candidates(ask, entries, cosines, meaning)
-    return sorted(found, key=lambda one: (-one.value, one.entry.id))[:k]
+    best = sorted(found, key=lambda one: (-one.value, one.entry.id))[:k]
+    return [replace(one, place=place) for place, one in enumerate(best, start=1)]
 
 
 def _candidates(

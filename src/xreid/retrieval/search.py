@@ -53,6 +53,7 @@ class Hit:
         transition: Whether the person can have been there then; None without a camera graph.
         reranked: What re-ranking makes of the score, -1 to 0; None without.
         confirmed: Whether the feedback says that it is the query's person.
+        place: Its place before re-ranking and before space and time, from 1; 0 for a confirmed one.
     """
 
     rank: int
@@ -62,6 +63,7 @@ class Hit:
     transition: Transition | None = None
     reranked: float | None = None
     confirmed: bool = False
+    place: int = 0
 
     @property
     def impossible(self) -> bool:
@@ -229,6 +231,7 @@ def _hits(
             transition=transition,
             reranked=one.reranked,
             confirmed=one.entry.id in confirmed,
+            place=one.place,
         )
         for one, verdict, transition in zip(candidates, verdicts, transitions, strict=True)
     ]

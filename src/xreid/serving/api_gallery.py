@@ -47,6 +47,8 @@ def gallery_facts(who: Viewer, site: Here) -> GalleryView:
         licence=None if origin is None else origin.licence,
         uploads=site.backend.checkpoint is not None,
         imports=site.config.imports is not None,
+        footage=bool(site.config.footage),
+        graph=site.backend.graph is not None,
         upload_bytes=site.config.limits.upload_mib * MIB,
         version=xreid.__version__,
     )

@@ -67,8 +67,7 @@ def cancel_job(job_id: Id, who: Operator, site: Here) -> JobView:
 
 
 def _video(site: Site, asked: NewJob, who: str) -> dict[str, Any]:
-    if site.backend.checkpoint is None:
-        site.backend.embed([], Path())  # refuses, and says why
+    site.backend.require_model()
     if asked.upload is not None:
         upload = site.uploads.get(asked.upload)
         if upload.owner != who or upload.kind.what != "video":

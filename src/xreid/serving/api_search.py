@@ -12,17 +12,19 @@ from xreid.retrieval.feedback import Feedback
 from xreid.retrieval.persons import Person
 from xreid.retrieval.queries import Query
 from xreid.retrieval.search import SCORE_NOTE, Hit, SearchResult
+from xreid.serving import searching
 from xreid.serving.auth import Here, Operator
 from xreid.serving.problems import Refusal
-from xreid.serving.schemas import (
+from xreid.serving.schemas import TrackletView
+from xreid.serving.schemas_search import (
     Answer,
     HitView,
     NewSearch,
     PersonView,
     SightingView,
-    TrackletView,
     TransitionView,
 )
+from xreid.serving.searching import Wanted
 from xreid.serving.site import Site
 from xreid.serving.tokens import Principal
 
@@ -36,7 +38,7 @@ def search(asked: NewSearch, who: Operator, site: Here) -> Answer:
     With a case, what was confirmed in it becomes part of the query and stands first; what was rejected does
     not come back, and the search turns away from it.
     """
-    examples, result = _searched(asked, who, site, what="search")
+    wanted, result = _searched(asked, who, site, what="search")
     note, meaning = SCORE_NOTE, site.backend.meaning()
     feedback = result.feedback
     return Answer(
@@ -47,37 +49,54 @@ def search(asked: NewSearch, who: Operator, site: Here) -> Answer:
         unknown=result.unknown,
         note=note if meaning is None else meaning.note(),
         rejected=len(feedback.rejected),
-        examples=len(examples) + len(feedback.confirmed),
+        examples=len(wanted.examples) + len(feedback.confirmed),
     )
 
 
 @router.post("/persons")
 def persons(asked: NewSearch, who: Operator, site: Here) -> list[PersonView]:
     """Search, and group what was found into probable persons with their ways over the cameras."""
-    examples, result = _searched(asked, who, site, what="persons")
-    groups = site.backend.persons(examples, result)
+    wanted, result = _searched(asked, who, site, what="persons")
+    groups = searching.persons(site.backend, result)
     known = {hit.entry.id: TrackletView.of(hit.entry) for hit in result.hits}
     known |= {entry.id: TrackletView.of(entry) for entry in site.backend.entries(asked.tracklets)}
-    return [_person(person, known, examples) for person in groups]
+    return [_person(person, known, wanted.examples) for person in groups]
 
 
-def _searched(asked: NewSearch, who: Principal, site: Site, *, what: str) -> tuple[list[Query], SearchResult]:
-    """Search, and write it down."""
-    begun = time.perf_counter()
+def wanted_of(site: Site, asked: NewSearch) -> Wanted:
+    """A search as it was asked for.
+
+    Raises:
+        Refusal: 404: a tracklet, query or case is not there; 422: nobody is searched for.
+    """
     examples = examples_of(site, asked.tracklets, asked.queries)
     if not examples:
         raise Refusal(422, "nobody is searched for", expected="one tracklet or one query, or more")
-    result = site.backend.search(
-        examples,
+    return Wanted(
+        examples=tuple(examples),
         rules=asked.filters.rules(),
         top=asked.top,
         min_score=asked.min_score,
         feedback=_feedback(site, asked),
+        rerank=asked.rerank,
+        fusion=asked.fusion,
+        order=asked.order,
     )
-    site.metrics.searches.inc()
-    site.metrics.search_seconds.observe(time.perf_counter() - begun)
-    site.audit.write(who.name, what, _audited(site, asked, result))
-    return examples, result
+
+
+def audited(site: Site, asked: NewSearch, *, searched: int, found: int) -> dict[str, object]:
+    """What the log keeps of a search: whom, with which filters, and how many were found."""
+    uploads = [sha for query in asked.queries for sha in site.queries.get(query).uploads]
+    return {
+        "tracklets": list(asked.tracklets),
+        "uploads": uploads,
+        "case": asked.case,
+        "filters": asked.filters.set_ones(),
+        "top": asked.top,
+        "min_score": asked.min_score,
+        "searched": searched,
+        "found": found,
+    }
 
 
 def examples_of(site: Site, tracklets: Sequence[str], queries: Sequence[str]) -> list[Query]:
@@ -87,6 +106,25 @@ def examples_of(site: Site, tracklets: Sequence[str], queries: Sequence[str]) ->
         root, vector = site.queries.root(stored), site.queries.vector(stored)
         found.append(Query(tracklet=stored.tracklet, root=root, vector=vector, id=None))
     return found
+
+
+def transition_view(found: Transition | None) -> TransitionView | None:
+    """As the API shows it."""
+    if found is None:
+        return None
+    return TransitionView(judgement=found.judgement, factor=found.factor, why=found.why)
+
+
+def _searched(asked: NewSearch, who: Principal, site: Site, *, what: str) -> tuple[Wanted, SearchResult]:
+    """Search, and write it down."""
+    begun = time.perf_counter()
+    wanted = wanted_of(site, asked)
+    result = searching.find(site.backend, wanted)
+    site.metrics.searches.inc()
+    site.metrics.search_seconds.observe(time.perf_counter() - begun)
+    entry = audited(site, asked, searched=result.searched, found=len(result.hits))
+    site.audit.write(who.name, what, entry)
+    return wanted, result
 
 
 def _feedback(site: Site, asked: NewSearch) -> Feedback:
@@ -102,21 +140,6 @@ def _feedback(site: Site, asked: NewSearch) -> Feedback:
     )
 
 
-def _audited(site: Site, asked: NewSearch, result: SearchResult) -> dict[str, object]:
-    """What the log keeps of a search: whom, with which filters, and how many were found."""
-    uploads = [sha for query in asked.queries for sha in site.queries.get(query).uploads]
-    return {
-        "tracklets": list(asked.tracklets),
-        "uploads": uploads,
-        "case": asked.case,
-        "filters": asked.filters.set_ones(),
-        "top": asked.top,
-        "min_score": asked.min_score,
-        "searched": result.searched,
-        "found": len(result.hits),
-    }
-
-
 def _hit(hit: Hit) -> HitView:
     verdict = hit.verdict
     return HitView(
@@ -124,24 +147,19 @@ def _hit(hit: Hit) -> HitView:
         score=hit.score,
         probability=None if verdict is None else verdict.probability,
         combined=None if verdict is None else verdict.combined,
-        transition=_transition(hit.transition),
+        transition=transition_view(hit.transition),
         accepted=None if verdict is None else verdict.accepted,
+        reranked=hit.reranked,
         verdict="confirmed" if hit.confirmed else None,
         tracklet=TrackletView.of(hit.entry),
     )
-
-
-def _transition(found: Transition | None) -> TransitionView | None:
-    if found is None:
-        return None
-    return TransitionView(judgement=found.judgement, factor=found.factor, why=found.why)
 
 
 def _person(person: Person, known: dict[str, TrackletView], examples: Sequence[Query]) -> PersonView:
     sightings = [
         SightingView(
             tracklet=None if one.query.id is None else known[one.query.id],
-            transition=_transition(one.transition),
+            transition=transition_view(one.transition),
         )
         for one in person.sightings
     ]

@@ -81,8 +81,7 @@ def upload_picture(
 @router.post("/queries", status_code=201)
 def make_query(asked: NewQuery, who: Operator, site: Here) -> QueryView:
     """Cut a person out of uploads, and embed the pictures, so that they can be searched for."""
-    if site.backend.checkpoint is None:
-        site.backend.embed([], Path())  # refuses, and says why
+    site.backend.require_model()
     uploads = [_mine(site, cut.upload, who.name) for cut in asked.cuts]
     room = site.queries.room()
     try:

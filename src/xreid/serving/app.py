@@ -18,10 +18,13 @@ from xreid.serving import (
     api_cases,
     api_gallery,
     api_jobs,
+    api_labels,
+    api_moments,
     api_search,
     api_session,
     api_uploads,
     api_watch,
+    api_why,
     problems,
 )
 from xreid.serving.auth import Here, Viewer
@@ -64,6 +67,9 @@ def create_app(site: Site) -> FastAPI:
         api_gallery,
         api_uploads,
         api_search,
+        api_why,
+        api_moments,
+        api_labels,
         api_cases,
         api_watch,
         api_jobs,

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from collections import defaultdict
+import time
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,16 +18,12 @@ from xreid.retrieval.alerts import Alert, AlertLog
 from xreid.retrieval.alerts import Word as AlertWord
 from xreid.retrieval.answers import answers_folder
 from xreid.retrieval.camera_graph_file import read_camera_graph
-from xreid.retrieval.columns import UNIX_FROM_S, Filter
+from xreid.retrieval.columns import UNIX_FROM_S
 from xreid.retrieval.engine import Vectors
-from xreid.retrieval.feedback import Feedback
 from xreid.retrieval.forgetting import forget_erased
 from xreid.retrieval.gallery import Entry, Gallery, Receipt
 from xreid.retrieval.meaning import Meaning
-from xreid.retrieval.persons import Person, probable_persons
 from xreid.retrieval.queries import Query, queries_of, together
-from xreid.retrieval.ranking import ask_of
-from xreid.retrieval.search import SearchResult, search
 from xreid.retrieval.watch import Watched, WatchList, watched
 from xreid.retrieval.watching import WatchReport, check_watch
 from xreid.serving.ids import Busy
@@ -34,8 +31,10 @@ from xreid.serving.problems import Refusal
 
 if TYPE_CHECKING:
     from xreid.inference.checkpoint import LoadedModel
+    from xreid.inference.embed import EmbedConfig
 
 HOUR_S = 3600
+_LABELS_S = 60  # labels given elsewhere, by the command line for one, are counted after that long
 
 
 @dataclass
@@ -99,6 +98,8 @@ class Backend:
         self._embedding = Busy("the model", waiting=8)
         self._loading = threading.Lock()
         self._cameras: tuple[object, list[CameraFacts]] | None = None
+        self._labels: tuple[object, Counter[str]] | None = None
+        self._relabelled = 0
         if checkpoint is not None:
             from xreid.inference.checkpoint import describe_checkpoint
 
@@ -137,6 +138,19 @@ class Backend:
             self._cameras = version, order
         return self._cameras[1]
 
+    def labels(self) -> Counter[str]:
+        """How many tracklets carry each label; counted anew after a change here, and now and then."""
+        version = (self.gallery.sets, self._relabelled, time.monotonic() // _LABELS_S)
+        if self._labels is None or self._labels[0] != version:
+            self._labels = version, Counter(label for e in self.gallery.walk() for label in e.labels)
+        return self._labels[1]
+
+    def label(self, ids: Sequence[str], *, add: Collection[str], remove: Collection[str]) -> list[Entry]:
+        """Give tracklets labels and take labels from them; returns them as they are then."""
+        changed = self.gallery.label(ids, add=add, remove=remove)
+        self._relabelled += 1
+        return changed
+
     def meaning(self) -> Meaning | None:
         """What a score means, where somebody has calibrated the model."""
         calibration = self.gallery.calibration
@@ -146,47 +160,6 @@ class Backend:
         """Queries that are tracklets of the gallery."""
         return queries_of(self.gallery, self.entries(ids))
 
-    def search(
-        self,
-        examples: Sequence[Query],
-        *,
-        rules: Filter,
-        top: int,
-        min_score: float | None,
-        feedback: Feedback,
-    ) -> SearchResult:
-        """Search for the person of these examples; no hits where the filters let nothing through."""
-        query, meaning = together(examples), self.meaning()
-        ask = ask_of(self.gallery, query, rules, feedback)
-        if not feedback and not self.gallery.count(ask.rules, exclude=ask.exclude):
-            return SearchResult(query=query, hits=(), searched=0, best=None)
-        return search(
-            self.gallery,
-            [query],
-            rules=rules,
-            top=top,
-            min_score=min_score,
-            meaning=meaning,
-            graph=self.graph,
-            feedback=feedback,
-        )[0]
-
-    def persons(self, examples: Sequence[Query], result: SearchResult) -> list[Person]:
-        """Examples and hits of a search, as probable persons.
-
-        Raises:
-            Refusal: 409: the model was not calibrated.
-        """
-        calibration = self.gallery.calibration
-        if calibration is None:
-            raise Refusal(
-                409, "grouping needs a calibrated model", todo="Calibrate it with `xreid calibrate`."
-            )
-        own = {example.id for example in examples}
-        hits = queries_of(self.gallery, [hit.entry for hit in result.hits if hit.entry.id not in own])
-        same = list(range(len(examples)))
-        return probable_persons([*examples, *hits], calibration, graph=self.graph, same=[same])
-
     def embed(self, rows: Sequence[Tracklet], root: Path) -> Vectors:
         """Vectors of pictures that are not in the gallery, made as the gallery's were; float32 [N, D].
 
@@ -194,21 +167,22 @@ class Backend:
             Refusal: 409: the server has no model.
             ProtocolError: The model did not embed the gallery.
         """
-        from xreid.inference.embed import EmbedConfig, Embedder
+        from xreid.inference.embed import Embedder
 
         model = self._loaded()
-        config = EmbedConfig(**self.embed_options(), on_unreadable="replace")
+        config = replace(self.embed_config(), on_unreadable="replace")
         embedder = Embedder(model, TrackletTable(root=root, rows=tuple(rows)), config=config)
         if self.gallery.origin is not None:
             require_same_origin(self.gallery.origin, embedder.origin)
         with self._embedding:
             return embedder.embed(range(len(rows)))
 
-    def embed_options(self) -> dict[str, Any]:
-        """How the gallery's vectors were made; empty for the checkpoint's own way."""
+    def embed_config(self) -> EmbedConfig:
+        """How the gallery's vectors were made; the checkpoint's own way while it is empty."""
+        from xreid.inference.embed import EmbedConfig
+
         origin = self.gallery.origin
-        made = {} if origin is None else origin.preprocessing
-        return {name: made[name] for name in ("sampling", "frames", "precision") if name in made}
+        return EmbedConfig() if origin is None else EmbedConfig.of(origin)
 
     def append(self, embeddings: Path, *, name: str, labels: Collection[str]) -> dict[str, Any]:
         """Append an embedding set; says how many tracklets came, 0 where they were there."""
@@ -281,14 +255,23 @@ class Backend:
     def close(self) -> None:
         """Let go of the gallery."""
 
-    def _loaded(self) -> LoadedModel:
+    def require_model(self) -> Path:
+        """Where the model lies.
+
+        Raises:
+            Refusal: 409: the server has none.
+        """
         if self.checkpoint is None:
             raise Refusal(
                 409, "this server has no model", todo="Start it with `xreid serve GALLERY --checkpoint RUN`."
             )
+        return self.checkpoint
+
+    def _loaded(self) -> LoadedModel:
+        checkpoint = self.require_model()
         with self._loading:
             if self._model is None:
                 from xreid.inference.checkpoint import load_checkpoint
 
-                self._model = load_checkpoint(self.checkpoint)
+                self._model = load_checkpoint(checkpoint)
             return self._model

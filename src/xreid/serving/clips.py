@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ class Clips:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._lock = threading.Lock()  # one at a time: encoding is short, and the other cores have work
+        self._emptied = 0
 
     def of(self, row: Tracklet, root: Path) -> Path:
         """The clip of a tracklet.
@@ -39,22 +41,47 @@ class Clips:
         Raises:
             Refusal: 404 where none of its frames can be read.
         """
-        path = self.folder / f"{_key(row, root)}.mp4"
+
+        def frames() -> tuple[list[Image.Image], float]:
+            images = [image for frame in _chosen(row) if (image := read_frame(root, frame)) is not None]
+            if not images:
+                raise Refusal(404, f"no frame of {row.name} can be read", todo="Have the frames moved?")
+            return images, frames_a_second(row)
+
+        return self.kept(_key(row, root), frames)
+
+    def kept(
+        self, key: str, make: Callable[[], tuple[list[Image.Image], float]], *, height: int = _HEIGHT
+    ) -> Path:
+        """The clip of that key, made where it is not there.
+
+        Args:
+            key: Hexadecimal digits that stand for all that decides what it shows.
+            make: Gives the pictures, and how many a second to show.
+            height: Most pixels of height.
+
+        Raises:
+            Refusal: 404: people were erased while it was made, of whom it may show one.
+        """
+        path = self.folder / f"{key}.mp4"
         with self._lock:
-            if not path.is_file():
-                images = [image for frame in _chosen(row) if (image := read_frame(root, frame)) is not None]
-                if not images:
-                    raise Refusal(404, f"no frame of {row.name} can be read", todo="Have the frames moved?")
-                self._make_room()
-                with atomic_file(path) as temporary:
-                    encode(images, temporary, fps=frames_a_second(row))
-            else:
+            if path.is_file():
                 path.touch()
+                return path
+            begun = self._emptied
+        images, fps = make()
+        with self._lock:
+            if begun != self._emptied:
+                raise Refusal(404, "people were erased meanwhile", todo="Ask again.")
+            self._make_room()
+            with atomic_file(path) as temporary:
+                encode(images, temporary, fps=fps, height=height)
         return path
 
     def forget(self) -> None:
         """Delete all clips; after people have been erased they must not live on here."""
         with self._lock:
+            self._emptied += 1
             for path in self.folder.glob("*.mp4"):
                 path.unlink(missing_ok=True)
 
@@ -90,17 +117,17 @@ def frames_a_second(row: Tracklet) -> float:
     return min(_FASTEST, max(_SLOWEST, (len(_chosen(row)) - 1) / (row.end_s - row.start_s)))
 
 
-def encode(images: list[Image.Image], path: Path, *, fps: float) -> None:
+def encode(images: list[Image.Image], path: Path, *, fps: float, height: int = _HEIGHT) -> None:
     """Write pictures as a video with its index in front, each in its own proportions on a common size."""
-    width, height = _size(images)
+    wide, high = _size(images, most=height)
     name = next(name for name in _ENCODERS if name in av.codecs_available)
     # A key frame every second or so: players can go to any of them.
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
         stream: Any = container.add_stream(name, rate=Fraction(fps).limit_denominator(1000))
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = wide, high, "yuv420p"
         stream.options = {"crf": "24", "g": "10", "preset": "veryfast"} if "264" in name else {"crf": "32"}
         for image in images:
-            frame = av.VideoFrame.from_ndarray(np.asarray(_fitted(image, width, height)), format="rgb24")
+            frame = av.VideoFrame.from_ndarray(np.asarray(_fitted(image, wide, high)), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
 
@@ -113,10 +140,10 @@ def _chosen(row: Tracklet) -> tuple[str, ...]:
     return tuple(row.frames[i * count // _MOST_FRAMES] for i in range(_MOST_FRAMES))
 
 
-def _size(images: list[Image.Image]) -> tuple[int, int]:
+def _size(images: list[Image.Image], *, most: int) -> tuple[int, int]:
     """Even numbers of pixels, of the middle proportion."""
     shape = sorted(image.width / image.height for image in images)[len(images) // 2]
-    height = min(_HEIGHT, max(64, max(image.height for image in images)))
+    height = min(most, max(64, max(image.height for image in images)))
     even = height + height % 2
     return max(16, 2 * round(even * min(shape, 2.0) / 2)), even
 

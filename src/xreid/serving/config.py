@@ -66,6 +66,7 @@ class ServeConfig:
         state: Folder for what the server itself writes: audit log, feedback, watch lists, jobs, uploads.
         graph: Cameras and the ways between them, so that impossible transitions are marked.
         imports: Folder whose videos and embedding sets may be taken in by their path.
+        footage: Folders of recordings: moments of those that were taken in, and lie there, can be shown.
         allow_host: Names, besides loopback's and plain addresses, that a browser may reach the server under.
         tls_cert: Certificate (PEM) for https.
         tls_key: Its private key (PEM).
@@ -81,6 +82,7 @@ class ServeConfig:
     state: Path | None = None
     graph: Path | None = None
     imports: Path | None = None
+    footage: list[Path] = field(default_factory=list)
     allow_host: list[str] = field(default_factory=list)
     tls_cert: Path | None = None
     tls_key: Path | None = None
@@ -112,6 +114,9 @@ class ServeConfig:
             path = getattr(self, option)
             if path is not None and not path.exists():
                 raise ConfigError(f"--{option} {path} does not exist")
+        for folder in self.footage:
+            if not folder.is_dir():
+                raise ConfigError(f"--footage {folder} is no folder", expected="folders of recordings")
 
     @property
     def secure(self) -> bool:

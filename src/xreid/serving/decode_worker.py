@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import resource
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,7 @@ def picture(request: dict[str, Any]) -> dict[str, Any]:
         "seconds": 0.0,
         "frames": 1,
         "files": files,
+        "times": [0.0] * len(files),
         "chroma": chroma(np.asarray(upright)[:, :, ::-1]),
     }
 
@@ -99,13 +101,14 @@ def _watch(container: Any, request: dict[str, Any]) -> dict[str, Any]:
         raise _too_long(request, end - start)
     wanted = max(1, request["frames"])
     moments = [start + (end - start) * (i + 0.5) / wanted for i in range(wanted)] if end > start else [start]
-    files, chromas, size = list[str](), list[float](), (0, 0)
-    for number, image in _pictures(container, stream, moments, request):
+    files, chromas, times, size = list[str](), list[float](), list[float](), (0, 0)
+    for at, image in _pictures(container, stream, moments, request):
         size = image.size
+        times.append(round(at, 3))
         if len(chromas) < _LOOKED_AT:
             chromas.append(chroma(np.asarray(image)[:, :, ::-1]))
         if request["out"]:
-            files.append(_write(image, request, number))
+            files.append(_write(image, request, len(files)))
     if size == (0, 0):
         raise RefusedError(
             422, "no frame of the video can be decoded", expected="a video as its container says"
@@ -116,21 +119,22 @@ def _watch(container: Any, request: dict[str, Any]) -> dict[str, Any]:
         "seconds": seconds,
         "frames": count,
         "files": files,
+        "times": times,
         "chroma": float(np.mean(chromas)),
     }
 
 
 def _pictures(
     container: Any, stream: Any, moments: list[float], request: dict[str, Any]
-) -> Iterator[tuple[int, Image.Image]]:
-    """The first frame at or after each moment; the last frame where the video ends before."""
+) -> Iterator[tuple[float, Image.Image]]:
+    """The first frame at or after each moment, each once, with its second; the last where none is."""
     import av
 
     stream.thread_type = "SLICE"
     base, begin = float(stream.time_base or 0), int(stream.start_time or 0)
     rate = float(stream.average_rate or 25)
-    asked, last, number, looked = iter(moments), None, 0, 0
-    due = next(asked)
+    asked, last, found, looked, at = iter(moments), None, False, 0, 0.0
+    due = next(asked, math.inf)
     if due > 0 and base:
         with contextlib.suppress(av.error.FFmpegError):  # what cannot seek is decoded from its start
             container.seek(begin + int(due / base), stream=stream, backward=True)
@@ -142,18 +146,17 @@ def _pictures(
                 raise _too_long(request, at - moments[0])  # longer than its container says
             last = frame
             if at + 1e-6 >= due:
-                yield number, _upright(frame)
-                number, last = number + 1, None
-                due = next(asked)
-            if looked >= _MOST_LOOKED:
+                yield at, _upright(frame)
+                found = True
+                while at + 1e-6 >= due:
+                    due = next(asked, math.inf)
+            if math.isinf(due) or looked >= _MOST_LOOKED:
                 break
-    except StopIteration:
-        return
     except av.error.FFmpegError as error:
         if not looked:
             raise _unreadable(request, error) from error
-    if last is not None and number == 0:
-        yield number, _upright(last)
+    if last is not None and not found:
+        yield at, _upright(last)
 
 
 def _length(container: Any, stream: Any) -> tuple[float, int]:

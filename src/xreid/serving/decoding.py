@@ -66,6 +66,7 @@ class Decoded:
         seconds: Of a video; 0 of a picture.
         frames: Frames of a video, where known; 1 of a picture.
         files: Pictures written, in order of time.
+        times: Their seconds since the first frame.
         chroma: Mean spread of the colour channels over the whole pictures looked at (see retrieval.spectrum).
     """
 
@@ -74,6 +75,7 @@ class Decoded:
     seconds: float
     frames: int
     files: tuple[str, ...] = ()
+    times: tuple[float, ...] = ()
     chroma: float = 0.0
 
 
@@ -128,4 +130,4 @@ def _answer(done: subprocess.CompletedProcess[bytes], kind: Kind) -> Decoded:
         ) from None
     if "refused" in plain:
         raise Refusal(plain.pop("status"), plain.pop("refused"), **plain)
-    return Decoded(**{**plain, "files": tuple(plain["files"])})
+    return Decoded(**{**plain, "files": tuple(plain["files"]), "times": tuple(plain["times"])})

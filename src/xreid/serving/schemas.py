@@ -16,6 +16,7 @@ Text = Annotated[str, Field(max_length=200)]
 EntryId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
 StoredId = Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")]
 Name = Annotated[str, Field(min_length=1, max_length=200)]
+Label = Annotated[str, Field(min_length=1, max_length=100)]
 Word = Literal["confirmed", "rejected"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Time = Annotated[float, Field(ge=-1e12, le=1e12, description="Unix seconds, or seconds of the video")]
@@ -133,6 +134,8 @@ class GalleryView(Model):
     licence: str | None
     uploads: bool = Field(description="Whether pictures can be searched for: the server has the model")
     imports: bool = Field(description="Whether files of the server's import folder can be taken in")
+    footage: bool = Field(description="Whether moments of the recordings can be shown")
+    graph: bool = Field(description="Whether space and time are judged: the server has a camera graph")
     upload_bytes: int
     version: str
 
@@ -149,6 +152,37 @@ class CameraView(Model):
     hours: list[tuple[int, int]] = Field(
         description="Unix seconds of an hour's beginning, and tracklets in it"
     )
+
+
+class LabelView(Model):
+    """A label, and how many tracklets carry it."""
+
+    label: str
+    tracklets: int
+
+
+class NewLabels(Model):
+    """Labels to give to tracklets, and to take from them."""
+
+    tracklets: list[EntryId] = Field(min_length=1, max_length=500)
+    add: list[Label] = Field(default=[], max_length=20)
+    remove: list[Label] = Field(default=[], max_length=20)
+
+
+class MomentView(Model):
+    """Where a frame of a tracklet was cut from."""
+
+    file: str = Field(description="The recording, as it was taken in")
+    tracklet_frame: int | None = Field(description="Which frame of the tracklet it is, from 0")
+    frame: int = Field(description="Number of the frame in the recording, from 1")
+    offset_s: float | None = Field(description="Seconds from the recording's first frame; null for stills")
+    time_s: float | None = Field(description="On the clock of the tracklet's start_s")
+    box: tuple[float, float, float, float] = Field(description="Left, top, width, height in its pixels")
+    camera: str | None
+    from_s: float | None = Field(description="First second of the recording that shows the tracklet")
+    to_s: float | None = Field(description="The last one")
+    shown: bool = Field(description="Whether the recording can be shown")
+    why_not: str
 
 
 class SignIn(Model):
@@ -209,77 +243,6 @@ class QueryView(Model):
     modality: Literal["vis", "ir"]
     guessed: bool
     frames: int
-
-
-class NewSearch(Model):
-    """Whom to search for, and where."""
-
-    tracklets: list[EntryId] = Field(default=[], max_length=20, description="Ids of tracklets of one person")
-    queries: list[StoredId] = Field(default=[], max_length=20, description="Ids of queries made of uploads")
-    case: StoredId | None = Field(
-        default=None, description="Use what was confirmed and rejected in this case"
-    )
-    filters: Filters = Filters()
-    top: Annotated[int, Field(ge=1, le=200)] = 30
-    min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
-
-
-class TransitionView(Model):
-    """Whether the person can have been there then, by the camera graph."""
-
-    judgement: Literal["possible", "fast", "impossible", "not judged"]
-    factor: float = Field(description="What the odds are multiplied by")
-    why: str
-
-
-class HitView(Model):
-    """A tracklet found."""
-
-    rank: int
-    score: float = Field(description="Cosine, -1 to 1; no probability")
-    probability: float | None = Field(
-        description="That it is the same person, at the prior; null: not calibrated"
-    )
-    combined: float | None = Field(
-        description="The probability with space and time taken in; null: not calibrated"
-    )
-    transition: TransitionView | None = Field(description="Null without a camera graph")
-    accepted: bool | None = Field(
-        description="Whether it is above the threshold; false: unknown; null: no threshold"
-    )
-    verdict: Word | None = Field(description="What was said of it in the case")
-    tracklet: TrackletView
-
-
-class Answer(Model):
-    """The answer to a search."""
-
-    hits: list[HitView]
-    searched: int = Field(description="Tracklets that the filters let through")
-    best: float | None = Field(description="The best score, also where min_score kept it out")
-    prior: float | None
-    unknown: bool = Field(description="Whether no hit reaches its threshold")
-    note: str
-    examples: int = Field(
-        description="Tracklets that were searched with, those confirmed in the case included"
-    )
-    rejected: int = Field(description="Tracklets that the case keeps out")
-
-
-class SightingView(Model):
-    """A tracklet of a probable person."""
-
-    tracklet: TrackletView | None = Field(description="Null for a picture that was uploaded")
-    transition: TransitionView | None = Field(description="From the sighting before")
-
-
-class PersonView(Model):
-    """Tracklets that probably show one person, in order of time."""
-
-    sightings: list[SightingView]
-    probability: float = Field(description="Mean over the pairs; 1 for a single tracklet")
-    weakest: float = Field(description="The least of a pair")
-    asked: bool = Field(description="Whether it is the person searched for")
 
 
 class NewCase(Model):

@@ -12,6 +12,7 @@ from xreid.serving.backend import Backend
 from xreid.serving.cases import Cases
 from xreid.serving.clips import Clips
 from xreid.serving.config import ServeConfig
+from xreid.serving.footage import Footage
 from xreid.serving.jobs import Jobs
 from xreid.serving.metrics import Metrics
 from xreid.serving.queries import Queries
@@ -37,6 +38,7 @@ class Site:
         cases: What operators work on.
         jobs: Work in the background.
         metrics: Figures for Prometheus.
+        footage: Shows moments of recordings.
     """
 
     config: ServeConfig
@@ -51,6 +53,7 @@ class Site:
     cases: Cases
     jobs: Jobs
     metrics: Metrics
+    footage: Footage
 
     @classmethod
     def open(cls, config: ServeConfig) -> Site:
@@ -79,7 +82,7 @@ class Site:
     def _opened(
         cls, config: ServeConfig, state: Path, *, backend: Backend, tokens: TokenFile | None, audit: AuditLog
     ) -> Site:
-        limits = config.limits
+        limits, clips = config.limits, Clips(state / "clips")
         return cls(
             config=config,
             backend=backend,
@@ -87,12 +90,13 @@ class Site:
             sessions=Sessions(idle_s=60 * limits.session_minutes),
             attempts=Attempts(),
             audit=audit,
-            clips=Clips(state / "clips"),
+            clips=clips,
             uploads=Uploads(state / "uploads", limits=limits),
             queries=Queries(state / "queries", keep_s=60 * limits.keep_minutes),
             cases=Cases(state / "cases"),
             jobs=Jobs(state / "jobs", backend=backend),
             metrics=Metrics(),
+            footage=Footage(config.footage, work=state / "work", clips=clips, limits=limits),
         )
 
     def sweep(self) -> None:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,15 +85,14 @@ def _from_video(job: Job, step: Step) -> Path:
         step,
         called="cut tracklets",
     )
-    model = step.backend.checkpoint
-    assert model is not None, "videos are refused where there is no model"
+    model = step.backend.require_model()
     _worker(
         {
             "step": "embed",
             "checkpoint": str(model),
             "data": str(tracklets),
             "out": str(embeddings),
-            "options": step.backend.embed_options(),
+            "options": asdict(step.backend.embed_config()),
         },
         step,
         called="embed",
