@@ -58,6 +58,19 @@ def test_what_is_darker_is_shadow_by_day_and_somebody_in_infrared(grey: bool, ex
     assert [len(boxes) for boxes in found[12:]] == [expected] * 18
 
 
+def test_clothes_nearly_as_grey_as_the_ground_are_seen_in_infrared() -> None:
+    rng = np.random.default_rng(0)
+    detector, found = MotionDetector(fps=10), list[Boxes]()
+    for i in range(60):
+        image = np.full((240, 320, 3), 90.0)
+        if i >= 30:
+            image[90:200, 5 * i - 110 : 5 * i - 76] += 17
+        noise = rng.normal(0, 2, (*image.shape[:2], 1))
+        found += detector([np.clip(image + noise, 0, 255).astype(np.uint8)])
+    assert [len(boxes) for boxes in found[32:]] == [1] * 28
+    assert not any(len(boxes) for boxes in found[:30]), "noise is nobody"
+
+
 def test_a_place_somebody_has_left_is_not_reported() -> None:
     detector = MotionDetector(fps=10)
     background = wall()

@@ -23,6 +23,7 @@ Float = npt.NDArray[np.float32]
 Part = tuple[int, int, int, int, int]  # left, top, right, bottom, area; pixels
 
 _THRESHOLD = 20  # grey levels, in the channel that differs most
+_GREY_THRESHOLD = 12  # of a grey video: clothes are often nearly as grey as the ground in infrared
 _DEVIATIONS = 4.0
 _FIRST_DEVIATION = 6.0  # grey levels
 _ADAPT_S = 20.0  # time constant of learning
@@ -103,8 +104,10 @@ class Background:
         return np.asarray(cv2.merge(channels), dtype=np.uint8)
 
     def _mask(self, lit: Image, mean: Image, distance: Image) -> Mask:
-        differs = (distance > _THRESHOLD) & (distance > _DEVIATIONS * self._deviation)
-        where = np.flatnonzero(differs) if chroma(lit) > CHROMA_LIMIT else np.zeros(0, dtype=np.int64)
+        grey = chroma(lit) <= CHROMA_LIMIT
+        least = _GREY_THRESHOLD if grey and not self._fixed else _THRESHOLD
+        differs = (distance > least) & (distance > _DEVIATIONS * self._deviation)
+        where = np.zeros(0, dtype=np.int64) if grey else np.flatnonzero(differs)
         ratio = (lit.reshape(-1, 3)[where] + 1.0) / (mean.reshape(-1, 3)[where] + 1.0)
         low, high = ratio.min(axis=1), ratio.max(axis=1)
         shadow = (low > _SHADOW) & (high < 1.05) & (high - low < 0.12)
