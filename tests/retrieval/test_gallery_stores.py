@@ -56,11 +56,17 @@ def described(count: int, *, seed: int, prefix: str) -> EmbeddingSet:
             place=None if i % 5 == 0 else NASTY[(i + 1) % len(NASTY)],
             source=None if i % 4 == 0 else f"film {i % 3}",
             quality=None if i % 6 == 0 else round(float(rng.random()), 3),
+            **({"start_s": DATE + row.start_s, "end_s": DATE + row.start_s + 5} if dated(i, row) else {}),
         )
+
+    def dated(i: int, row: Tracklet) -> bool:
+        return i % 7 in (1, 3) and row.start_s is not None
 
     rows = tuple(some(i, row) for i, row in enumerate(embeddings.table))
     return replace(embeddings, table=replace(embeddings.table, rows=rows))
 
+
+DATE = 1_790_000_000.0  # Unix seconds; other times count from the beginning of a recording
 
 RULES = (
     Filter(),
@@ -71,6 +77,9 @@ RULES = (
     Filter(from_s=105),
     Filter(to_s=100),
     Filter(from_s=53, to_s=90),
+    Filter(from_s=DATE + 105),
+    Filter(to_s=DATE + 100),
+    Filter(from_s=DATE + 53, to_s=DATE + 190),
     Filter(known=True),
     Filter(min_quality=0.5),
     Filter(sources=("film 1", "film 2")),
@@ -83,6 +92,10 @@ RULES = (
 )
 
 
+def same_clock(time_s: float, bound_s: float) -> bool:
+    return (time_s < DATE / 2) == (bound_s < DATE / 2)
+
+
 def passes(entry: Entry, rules: Filter) -> bool:
     """The filter, said row by row."""
     row = entry.tracklet
@@ -92,8 +105,9 @@ def passes(entry: Entry, rules: Filter) -> bool:
         not rules.cameras or row.camera in rules.cameras,
         not rules.places or row.place in rules.places,
         row.camera not in rules.except_cameras,
-        rules.from_s is None or (end is not None and end >= rules.from_s),
-        rules.to_s is None or (row.start_s is not None and row.start_s <= rules.to_s),
+        rules.from_s is None or (end is not None and end >= rules.from_s and same_clock(end, rules.from_s)),
+        rules.to_s is None
+        or (row.start_s is not None and row.start_s <= rules.to_s and same_clock(row.start_s, rules.to_s)),
         not rules.known or row.identity is not None,
         rules.min_quality is None or (row.quality is not None and row.quality >= rules.min_quality),
         not rules.sources or row.source in rules.sources,

@@ -10,6 +10,7 @@ from tests.retrieval.test_meaning import CALIBRATION
 from xreid.core.errors import ConfigError
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.camera_graph_file import camera_graph_from
+from xreid.retrieval.page_parts import show_person
 from xreid.retrieval.persons import Person, probable_persons
 from xreid.retrieval.queries import Query
 
@@ -69,6 +70,23 @@ def test_nobody_is_in_two_places() -> None:
     assert len(probable_persons(too_fast, CALIBRATION)) == 1
     assert len(probable_persons(too_fast, CALIBRATION, graph=camera_graph_from(GRAPH))) == 2
     assert len(probable_persons(too_fast, CALIBRATION, graph=camera_graph_from(GRAPH), same=[[0, 1]])) == 1
+
+
+def test_times_without_a_date_are_not_mixed_with_dates() -> None:
+    spots = [(0, "1", 30 - DAY), (0, "1", 90), (0, "2", 10 - DAY), (0, "1", 50)]
+    queries = [
+        replace(query, tracklet=replace(query.tracklet, source=source))
+        for query, source in zip(_queries(spots), ("a", "c", "b", "c"), strict=True)
+    ]
+    (person,) = probable_persons(queries, CALIBRATION, graph=camera_graph_from(GRAPH), prior=0.1)
+    assert [s.query.name for s in person.sightings] == ["t3", "t1", "t0", "t2"], "dates, then by recording"
+    judged = [s.transition.judgement for s in person.sightings if s.transition is not None]
+    assert judged == ["possible", "not judged", "not judged"]
+    shown = show_person(person, (), lambda *_: [])
+    assert shown["span"] == ("2025-11-20 21:00:50", "2025-11-20 21:01:32")
+    assert sum(len(lane["bars"]) for lane in shown["lanes"]) == 2, "the line of time holds the dates only"
+    undated = replace(person, sightings=person.sightings[2:])
+    assert show_person(undated, (), lambda *_: [])["lanes"] == [], "of two recordings"
 
 
 def test_pairs_that_the_calibration_does_not_cover_do_not_join() -> None:

@@ -112,6 +112,8 @@ def test_searches_that_cannot_be(gallery: Gallery, tmp_path: Path) -> None:
         search(gallery, queries, rules=Filter(from_s=1e6))
     with pytest.raises(ConfigError, match="ends before it starts"):
         Filter(from_s=2, to_s=1)
+    with pytest.raises(ConfigError, match="begins in seconds of a recording and ends with a date"):
+        Filter(from_s=2, to_s=1.79e9)
     with pytest.raises(ConfigError, match="top 0"):
         search(gallery, queries, top=0)
     with pytest.raises(ProtocolError, match="no tracklet 'zz'"):

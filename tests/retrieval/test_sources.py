@@ -110,10 +110,24 @@ def test_the_container_knows_when_it_was_made(tmp_path: Path) -> None:
     known = _video(tmp_path / "gate.mp4", creation_time="2026-11-20T21:30:00.000000Z")
     assert container_start(known) == datetime(2026, 11, 20, 21, 30, tzinfo=UTC)
     (one,) = _find(known).recordings
-    assert (one.start_s, one.start_from, one.camera) == (EVENING, "container", None)
+    assert (one.start_s, one.start_from, one.camera) == (EVENING, "container", "gate")
     never_set = _video(tmp_path / "old.mp4", creation_time="1970-01-01T00:00:00.000000Z")
     assert container_start(never_set) is None
     assert container_start(_video(tmp_path / "plain.mp4")) is None
+
+
+def test_rolled_files_that_name_no_camera_are_of_one(tmp_path: Path) -> None:
+    """Their names were read and say when, not who: the folder they lie in is the camera."""
+    for name in ("gate/20261120T213000Z.mp4", "gate/20261120T223000Z.mp4", "gate/c7.0001.mp4"):
+        _video(tmp_path / name)
+    assert [one.camera for one in _find(tmp_path / "gate").recordings] == ["gate", "gate", "c7.0001"]
+    assert _find(tmp_path / "gate" / "20261120T213000Z.mp4").recordings[0].camera == "gate"
+    parts = _find(tmp_path / "gate", pattern="c7*", name_pattern="{camera}.{*}").recordings
+    assert [one.camera for one in parts] == ["c7"]
+    dated = _find(tmp_path / "gate", pattern="2026*", name_pattern="{start:%Y%m%dT%H%M%SZ}").recordings
+    assert [one.camera for one in dated] == ["gate", "gate"]
+    given = _find(tmp_path / "gate", config=IngestConfig(camera="north")).recordings
+    assert {one.camera for one in given} == {"north"}
 
 
 def test_a_folder_of_videos(tmp_path: Path) -> None:
@@ -126,8 +140,8 @@ def test_a_folder_of_videos(tmp_path: Path) -> None:
     assert not found.single
     labels = [(one.label, one.name, one.camera) for one in found.recordings]
     assert labels == [
-        ("cam9.avi", "cam9", None),
-        ("cam10.avi", "cam10", None),
+        ("cam9.avi", "cam9", "cam9"),
+        ("cam10.avi", "cam10", "cam10"),
         ("north/20261120T213000Z.mp4", "north_20261120T213000Z", "north"),
         ("north/20261120T223000Z.mp4", "north_20261120T223000Z", "north"),
     ]

@@ -102,6 +102,7 @@ def _single(recording: Recording, out: Path, config: IngestConfig) -> IngestRepo
         if recording.start_s is not None and recording.start_from in ("name", "container"):
             when = datetime.fromtimestamp(recording.start_s, UTC).isoformat(timespec="seconds")
             note(f"{recording.label} starts at {when}, says its {recording.start_from}")
+        _tell_undated([recording], config, note)
         return ingest_video(recording.path, out, config=recording.config(config), tell=tell, note=note)
 
 
@@ -112,9 +113,7 @@ def _many(
     from xreid.retrieval.many import ingest_recordings, raise_for_failures
 
     with _progress("footage") as (tell, note):
-        timeless = [one.label for one in recordings if one.start_s is None]
-        if timeless and not config.stills:
-            note(f"{len(timeless)} recordings name no start ({timeless[0]}): their times count from 0")
+        _tell_undated(recordings, config, note)
         report = ingest_recordings(
             recordings,
             out,
@@ -126,6 +125,19 @@ def _many(
         )
     raise_for_failures(report, out)
     return report.total
+
+
+def _tell_undated(recordings: Sequence[Recording], config: IngestConfig, note: Note) -> None:
+    """Say once which recordings have no date, and how to give one."""
+    undated = [one.label for one in recordings if one.start_s is None]
+    if not undated or config.stills:
+        return
+    named = ", ".join(undated[:3]) + (", ..." if len(undated) > 3 else "")
+    note(
+        f"{len(undated)} of {len(recordings)} recordings have no date ({named}): their times count from their "
+        "beginning and are never compared with dates. A date comes from the name (gate_20261120T213000Z.mp4), "
+        "--name_pattern, a list of cameras, or --start"
+    )
 
 
 def _live(

@@ -24,10 +24,10 @@ from functools import cached_property
 from typing import Literal
 
 from xreid.core.tracklets import Tracklet
+from xreid.retrieval.columns import UNIX_FROM_S
 
 IMPOSSIBLE_FACTOR = 1e-3
 FASTEST_FACTOR = 0.1
-UNIX_FROM_S = 10 * 365 * 86400  # smaller times count from the start of a video
 
 Judgement = Literal["possible", "fast", "impossible", "not judged"]
 

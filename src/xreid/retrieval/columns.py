@@ -29,8 +29,9 @@ class Filter:
         modality: Only this modality; None for any.
         cameras: Only these cameras; empty for all (so for all that follow).
         places: Only cameras of these places.
-        from_s: Only tracklets that end at this time or later; Unix seconds, or seconds of the video.
-        to_s: Only tracklets that start at this time or before.
+        from_s: Only tracklets that end at this time or later; Unix seconds, which only those with a date can
+            pass, or seconds of the recording, which only those without one can.
+        to_s: Only tracklets that start at this time or before; likewise.
         known: Only tracklets of known people.
         other_cameras: Only cameras other than the query's own (those of unknown camera stay); see `of_query`.
         except_cameras: None of these cameras (those of unknown camera stay).
@@ -68,6 +69,11 @@ class Filter:
                 raise ConfigError(f"{name} of a filter is no number", got=str(value))
         if self.from_s is not None and self.to_s is not None and self.from_s > self.to_s:
             raise ConfigError("the time range ends before it starts", todo="Swap --from and --to.")
+        if self.from_s is not None and self.to_s is not None and self.from_s < UNIX_FROM_S <= self.to_s:
+            raise ConfigError(
+                "the time range begins in seconds of a recording and ends with a date",
+                todo="Give two dates, or two numbers of seconds.",
+            )
         if self.min_quality is not None and not 0 <= self.min_quality <= 1:
             raise ConfigError(
                 "the least quality is out of range", expected="0 to 1", got=str(self.min_quality)
@@ -194,14 +200,19 @@ class Columns:
     def _numbers_pass(self, rules: Filter) -> Mask:
         keep = np.ones(len(self), dtype=bool)
         if rules.from_s is not None:
-            keep &= self.end_s >= rules.from_s
+            keep &= (self.end_s >= rules.from_s) & of_clock(self.end_s, rules.from_s)
         if rules.to_s is not None:
-            keep &= self.start_s <= rules.to_s
+            keep &= (self.start_s <= rules.to_s) & of_clock(self.start_s, rules.to_s)
         if rules.known:
             keep &= self.identity.code >= 0
         if rules.min_quality is not None:
             keep &= self.quality >= rules.min_quality
         return keep
+
+
+def of_clock(times: npt.NDArray[np.float64], bound: float) -> Mask:
+    """bool [N]: dates where the bound is one, else seconds of a recording."""
+    return (times >= UNIX_FROM_S) == (bound >= UNIX_FROM_S)
 
 
 def require_known(what: str, wanted: Sequence[str], known: Sequence[str]) -> None:

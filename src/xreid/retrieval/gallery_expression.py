@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 
 from xreid.core.errors import ConfigError
 from xreid.core.tracklets import Modality
-from xreid.retrieval.columns import Filter
+from xreid.retrieval.columns import UNIX_FROM_S, Filter
 from xreid.retrieval.gallery_rows import ID_DIGITS, StoredSet
 
 UNKNOWN_START = 1e18  # later than any time: sorts last, and passes no "start <= t"
@@ -43,8 +43,7 @@ def expression(rules: Filter, *, sets: Sequence[StoredSet], hidden: Collection[s
         parts += [f"{column} in {listed(map(token, texts))}"] if texts else []
     if rules.except_cameras:
         parts.append(f"camera not in {listed(map(token, rules.except_cameras))}")
-    parts += [f"end_s >= {number(rules.from_s)}"] if rules.from_s is not None else []
-    parts += [f"start_s <= {number(rules.to_s)}"] if rules.to_s is not None else []
+    parts += _between(rules)
     parts += ['identity != ""'] if rules.known else []
     parts += [f"quality >= {number(rules.min_quality)}"] if rules.min_quality is not None else []
     parts += [f'array_contains(labels, "{token(label)}")' for label in rules.labels]
@@ -54,6 +53,18 @@ def expression(rules: Filter, *, sets: Sequence[StoredSet], hidden: Collection[s
     if hidden:
         parts.append(f"set_key not in {listed(hidden)}")
     return both(*parts)
+
+
+def _between(rules: Filter) -> list[str]:
+    """The time range; dates and seconds of a recording are not compared."""
+    parts = []
+    if rules.from_s is not None:
+        parts.append(f"end_s >= {number(rules.from_s)}")
+        parts += [] if rules.from_s >= UNIX_FROM_S else [f"end_s < {number(UNIX_FROM_S)}"]
+    if rules.to_s is not None:
+        parts.append(f"start_s <= {number(rules.to_s)}")
+        parts += [f"start_s >= {number(UNIX_FROM_S)}"] if rules.to_s >= UNIX_FROM_S else []
+    return parts
 
 
 def both(*parts: str) -> str:

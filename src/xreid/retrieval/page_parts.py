@@ -8,6 +8,7 @@ from typing import Any
 
 from xreid.core.tracklets import Tracklet
 from xreid.evaluation.pictures import data_uri, small_frame
+from xreid.retrieval.columns import UNIX_FROM_S
 from xreid.retrieval.persons import Person, Sighting
 from xreid.retrieval.why import Why
 from xreid.retrieval.words import name_of, show_span, show_time
@@ -70,7 +71,7 @@ def show_person(person: Person, asking: Sequence[object], pictures: Pictures) ->
 
 def _lanes(sightings: Sequence[Sighting]) -> list[dict[str, Any]]:
     """One lane per camera with its sightings in percent of the whole span; none without two times."""
-    rows = [s.query.tracklet for s in sightings if s.query.tracklet.start_s is not None]
+    rows = _of_one_clock(sightings)
     if len(rows) < 2:
         return []
     first, last = _ends(rows)
@@ -85,11 +86,20 @@ def _lanes(sightings: Sequence[Sighting]) -> list[dict[str, Any]]:
 
 
 def _span(sightings: Sequence[Sighting]) -> tuple[str, str]:
-    rows = [s.query.tracklet for s in sightings if s.query.tracklet.start_s is not None]
+    rows = _of_one_clock(sightings)
     if not rows:
         return "", ""
     first, last = _ends(rows)
     return show_time(first), show_time(last)
+
+
+def _of_one_clock(sightings: Sequence[Sighting]) -> list[Tracklet]:
+    """Those with a date; without any, those with a time, if they are of one recording."""
+    rows = [s.query.tracklet for s in sightings if s.query.tracklet.start_s is not None]
+    dated = [row for row in rows if _times(row)[0] >= UNIX_FROM_S]
+    if dated or len({row.source for row in rows}) != 1:
+        return dated
+    return rows
 
 
 def _ends(rows: Sequence[Tracklet]) -> tuple[float, float]:

@@ -18,6 +18,7 @@ from xreid.core.errors import ConfigError
 from xreid.evaluation.calibration import Calibration, probability
 from xreid.retrieval.camera_graph import CameraGraph, Transition
 from xreid.retrieval.clustering import cluster
+from xreid.retrieval.columns import UNIX_FROM_S
 from xreid.retrieval.evidence import pair_ratios
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.queries import Query, queries_of
@@ -47,7 +48,7 @@ class Person:
     """Tracklets that probably show one person.
 
     Attributes:
-        sightings: In order of time; those of unknown time last.
+        sightings: In order of time; those without a date come later, by recording, those without a time last.
         probability: Mean over the pairs of tracklets of the probability that they are of one person, at the
             prior of `probable_persons`; 1 for a single one.
         weakest: The least of those; 1 for a single one.
@@ -158,6 +159,9 @@ def _person(examples: Sequence[Query], chances: Floats, graph: CameraGraph | Non
     )
 
 
-def _time(query: Query) -> tuple[float, str]:
-    start = query.tracklet.start_s
-    return (math.inf if start is None else start), query.tracklet.name
+def _time(query: Query) -> tuple[int, str, float, str]:
+    row = query.tracklet
+    if row.start_s is None:
+        return 2, "", 0.0, row.name
+    dated = row.start_s >= UNIX_FROM_S
+    return (0, "", row.start_s, row.name) if dated else (1, row.source or "", row.start_s, row.name)

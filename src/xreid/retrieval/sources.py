@@ -112,7 +112,8 @@ def find_sources(words: Sequence[str], *, options: SourceOptions, config: Ingest
     """Everything that the words name.
 
     Camera, place and start come from, in this order: a list of cameras, the options, the file's name, the
-    folder it lies in (camera), the container (start).
+    folder it lies in (camera), the container (start). A name that says nothing is the camera itself; one that
+    was read and names no camera is a rolled file of the camera that the folder is called after.
 
     Args:
         words: Files, folders, lists of cameras (.csv, .yaml), URLs, devices.
@@ -176,25 +177,34 @@ def _recording(
     found: _Found, reader: Reader | None, options: SourceOptions, config: IngestConfig
 ) -> Recording:
     row, facts = found.facts, _facts(found, reader, options)
-    folder = found.label.rpartition("/")[0].replace("/", "-")
-    start_s, start_from = _start(found, facts, config)
+    known = facts or NameFacts()
+    start_s, start_from = _start(found, known, config)
     return Recording(
         path=found.path,
         name=slug(found.label.rpartition(".")[0] or found.label),
         label=found.label,
-        camera=row.get("camera") or config.camera or facts.camera or folder or None,
-        place=row.get("place") or config.place or facts.place,
+        camera=row.get("camera") or config.camera or known.camera or _camera(found, rolled=facts is not None),
+        place=row.get("place") or config.place or known.place,
         modality=_modality(row, config),
         start_s=start_s,
         start_from=start_from,
     )
 
 
-def _facts(found: _Found, reader: Reader | None, options: SourceOptions) -> NameFacts:
+def _camera(found: _Found, *, rolled: bool) -> str:
+    """Of a file that names none: the folder below the one asked for; that folder itself; the file's name."""
+    folder = found.label.rpartition("/")[0].replace("/", "-")
+    above = found.path.absolute().parent.name if rolled else ""
+    stem = "" if found.path.is_dir() else found.label.rpartition(".")[0]
+    return folder or above or stem or found.label
+
+
+def _facts(found: _Found, reader: Reader | None, options: SourceOptions) -> NameFacts | None:
+    """What the file's name says; None where it has no known form."""
     stem = found.label.rpartition(".")[0] or found.label
     short = stem.rpartition("/")[2]
     if reader is None:
-        return usual_name(short) or NameFacts()
+        return usual_name(short)
     facts = reader(stem if "/" in options.name_pattern else short)
     if facts is None:
         raise ConfigError(
