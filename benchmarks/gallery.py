@@ -2,6 +2,7 @@
 
     python benchmarks/gallery.py --rows 100000 --width 2048 --out /tmp/gallery
     python benchmarks/gallery.py --rows 100000 --width 2048 --out http://127.0.0.1:19530/bench
+    python benchmarks/gallery.py --rows 100000 --set_rows 20 --out /tmp/small   # 5,000 small sets
     python benchmarks/gallery.py --plan 1000000              # from what was measured at smaller sizes
 
 Random people: each tracklet is its person's centre and noise, 12 cameras, both modalities, 30 days. Each
@@ -36,11 +37,11 @@ _CAMERAS, _DAYS, _FRAMES, _PER_PERSON = 12, 30, 20, 10
 _SET = 10_000
 
 
-def people(rows: int, width: int) -> Iterator[EmbeddingSet]:
-    """Sets of at most 10,000 tracklets."""
+def people(rows: int, width: int, most: int) -> Iterator[EmbeddingSet]:
+    """Sets of at most that many tracklets."""
     origin = EmbeddingOrigin(checkpoint="b" * 64, config="e" * 64, layout=(("cls", width),))
-    for start in range(0, rows, _SET):
-        count = min(_SET, rows - start)
+    for start in range(0, rows, most):
+        count = min(most, rows - start)
         rng = np.random.default_rng(start)
         persons = rng.integers(0, max(1, rows // _PER_PERSON), count)
         vectors = rng.standard_normal((count, width), dtype=np.float32)
@@ -93,7 +94,7 @@ def memory_mib() -> dict[str, float]:
     return {"own": found["RssAnon"] / 1024, "mapped": found["RssFile"] / 1024}
 
 
-def measure(address: str, rows: int, width: int, *, k: int, queries: int) -> dict[str, Any]:
+def measure(address: str, rows: int, width: int, *, k: int, queries: int, most: int) -> dict[str, Any]:
     result: dict[str, Any] = {"address": address.split("://")[0] if "://" in address else "folder"}
     result |= {
         "rows": rows,
@@ -104,16 +105,22 @@ def measure(address: str, rows: int, width: int, *, k: int, queries: int) -> dic
     }
     result["threads"] = os.environ.get("OMP_NUM_THREADS", "all")
     gallery = Gallery.create(address)
-    seconds = 0.0
-    for number, embeddings in enumerate(people(rows, width)):
+    times = []
+    for number, embeddings in enumerate(people(rows, width, most)):
         start = time.perf_counter()
         gallery.append(embeddings, name=f"set{number}")
-        seconds += time.perf_counter() - start
-    result["append"] = {"seconds": seconds, "rows_a_second": rows / seconds, **memory_mib()}
+        times.append(time.perf_counter() - start)
+    result["append"] = {
+        "sets": len(times),
+        "seconds": sum(times),
+        "rows_a_second": rows / sum(times),
+        "set_ms": {"median": 1000 * statistics.median(times), "worst": 1000 * max(times)},
+        **memory_mib(),
+    }
     if Path(address).is_dir():
         result["disk_mib"] = sum(p.stat().st_size for p in Path(address).rglob("*")) / 2**20
     del gallery
-    asked = next(people(rows, width)).vectors[:queries].copy()
+    asked = next(people(rows, width, 10_000)).vectors[:queries].copy()
     before = memory_mib()
     start = time.perf_counter()
     gallery = Gallery.open(address)
@@ -148,7 +155,7 @@ def plan(rows: int, width: int) -> dict[str, Any]:
     for size in (rows // 100, rows // 50):
         folder = Path(f"plan-{size}")
         try:
-            found.append(measure(str(folder), size, width, k=50, queries=20))
+            found.append(measure(str(folder), size, width, k=50, queries=20, most=_SET))
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     low, high = found
@@ -176,13 +183,21 @@ def main() -> int:
     parser.add_argument("--width", type=int, default=2048)
     parser.add_argument("--k", type=int, default=50)
     parser.add_argument("--queries", type=int, default=30)
+    parser.add_argument("--set_rows", type=int, default=_SET, help="tracklets of a set")
     parser.add_argument("--out", default="bench-gallery", help="a folder to make, or the address of a server")
     parser.add_argument("--plan", type=int, default=0, help="extrapolate to that many rows")
     options = parser.parse_args()
     if options.plan:
         print(json.dumps(plan(options.plan, options.width), indent=2))
         return 0
-    result = measure(options.out, options.rows, options.width, k=options.k, queries=options.queries)
+    result = measure(
+        options.out,
+        options.rows,
+        options.width,
+        k=options.k,
+        queries=options.queries,
+        most=options.set_rows,
+    )
     print(json.dumps(result, indent=2))
     return 0
 

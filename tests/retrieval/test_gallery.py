@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -13,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from tests.retrieval.killing import every, killer
 from tests.retrieval.sets import make_set, other_model
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import DataError, ProtocolError, XReidError
@@ -138,8 +138,8 @@ def test_folders_that_are_no_gallery(tmp_path: Path) -> None:
         Gallery.create(tmp_path)
     stored = _gallery(tmp_path / "g", 3).sets[0]
     manifest = tmp_path / "g" / "gallery.json"
-    manifest.write_text(manifest.read_text().replace('"format": 2', '"format": 7'))
-    with pytest.raises(DataError, match=r"another format.*gallery format 2.*got 7"):
+    manifest.write_text(manifest.read_text().replace('"format": 3', '"format": 7'))
+    with pytest.raises(DataError, match=r"another format.*gallery format 3.*got 7"):
         Gallery.open(tmp_path / "g")
     manifest.write_text("{")
     with pytest.raises(DataError, match="not JSON"):
@@ -153,64 +153,32 @@ def test_folders_that_are_no_gallery(tmp_path: Path) -> None:
     assert len(gallery) == 0, "a damaged set can be removed"
 
 
-_KILLED = """
-import os, signal, sys
-from pathlib import Path
-from tests.retrieval.sets import make_set
-import xreid.core.files as files
-import xreid.retrieval.gallery_folder as module
-from xreid.retrieval.gallery import Gallery
-
-stop, verb = int(sys.argv[2]), sys.argv[3]
-steps = 0
-def step(*args, **kwargs):
-    global steps
-    steps += 1
-    if steps == stop:
-        os.kill(os.getpid(), signal.SIGKILL)
-def around(function):
-    def wrapped(*args, **kwargs):
-        step()
-        result = function(*args, **kwargs)
-        step()
-        return result
-    return wrapped
-for place, name in ((os, "fsync"), (os, "replace"), (os, "rename"), (Path, "rename"), (Path, "replace")):
-    setattr(place, name, around(getattr(place, name)))
-module.shutil.rmtree = around(module.shutil.rmtree)
-gallery = Gallery.open(Path(sys.argv[1]))
-if verb == "append":
-    gallery.append(make_set(5, seed=1, prefix="b"), name="set1")
-else:
-    gallery.erase(names=["a3"])
-print("done")
-"""
+_VERBS = {
+    "append": 'gallery.append(make_set(5, seed=1, prefix="b"), name="set1")',
+    "erase": 'gallery.erase(names=["a3"])',
+}
 
 
-@pytest.mark.parametrize("verb", ["append", "erase"])
+@pytest.mark.parametrize("verb", _VERBS)
 def test_kill_9_at_any_step_leaves_all_or_nothing(verb: str, tmp_path: Path) -> None:
     before = {f"a{i}" for i in range(7)}
     after = before | {f"b{i}" for i in range(5)} if verb == "append" else before - {"a3"}
-    outcomes, stop = set(), 1
-    while True:
-        folder = tmp_path / f"g{stop}"
-        _gallery(folder, 7)
-        command = [sys.executable, "-c", _KILLED, str(folder), str(stop), verb]
-        run = subprocess.run(
-            command, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False
-        )
-        gallery = Gallery.open(folder)
-        names = set(_names(gallery))
-        assert names in (before, after), f"killed at step {stop}"
-        for stored in gallery.sets:
-            EmbeddingSet.load(folder / stored.folder)  # whole, and its hash right
-        outcomes.add(names == after)
-        gallery.append(make_set(4, seed=8, prefix="z"), name="later")
-        assert len(list((folder / "sets").iterdir())) == len(gallery.sets), "the next change clears up"
-        if run.returncode == 0:
-            break
-        assert run.returncode == -signal.SIGKILL, run.stderr
-        stop += 3
+    outcomes = set()
+    with killer(_VERBS[verb]) as killed_at:
+        for stop in every(1):
+            folder = tmp_path / f"g{stop}"
+            _gallery(folder, 7)
+            killed = killed_at(stop, folder)
+            gallery = Gallery.open(folder)
+            names = set(_names(gallery))
+            assert names in (before, after), f"killed at step {stop}"
+            for stored in gallery.sets:
+                EmbeddingSet.load(folder / stored.folder)  # whole, and its hash right
+            outcomes.add(names == after)
+            gallery.append(make_set(4, seed=8, prefix="z"), name="later")
+            assert len(list((folder / "sets").iterdir())) == len(gallery.sets), "the next change clears up"
+            if not killed:
+                break
     assert outcomes == {False, True}
 
 
@@ -244,7 +212,7 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
 def test_the_manifest_is_plain(tmp_path: Path) -> None:
     _gallery(tmp_path / "g", 3)
     manifest = json.loads((tmp_path / "g" / "gallery.json").read_text())
-    assert manifest["format"] == 2
+    assert manifest["format"] == 3
     assert {"key", "name", "revision", "rows", "erased", "appended"} < set(manifest["sets"][0])
 
 
@@ -260,7 +228,7 @@ def test_galleries_of_the_first_format_are_read(tmp_path: Path) -> None:
     pq.write_table(columns.drop_columns(new), table)
     assert _names(Gallery.open(tmp_path / "g")) == _names(_gallery(tmp_path / "h", 5))
     gallery.append(make_set(3, seed=4, prefix="c"), name="more")
-    assert json.loads(path.read_text())["format"] == 2
+    assert json.loads(path.read_text())["format"] == 3
     assert len(Gallery.open(tmp_path / "g")) == 8
 
 

@@ -14,15 +14,15 @@ from tests.retrieval.test_meaning import CALIBRATION, kind
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.core.tracklets import Modality
+from xreid.evaluation.calibration import SeveralCut
+from xreid.evaluation.pairs import kind_of
+from xreid.evaluation.several import threshold_at
 from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.answers import answers_folder
-from xreid.retrieval.feedback import Feedback
-from xreid.retrieval.feedback_store import FeedbackStore
-from xreid.retrieval.forgetting import forget, forget_erased
 from xreid.retrieval.gallery import Gallery
-from xreid.retrieval.queries import queries_from_gallery, queries_from_set, together
+from xreid.retrieval.queries import queries_from_gallery, together
 from xreid.retrieval.watch import Watched, WatchList, watched
-from xreid.retrieval.watching import check_watch, threshold_at
+from xreid.retrieval.watching import check_watch
 
 FULL = replace(
     CALIBRATION,
@@ -190,59 +190,6 @@ def test_acknowledging_and_a_line_cut_short(gallery: Gallery) -> None:
         log.alerts()
 
 
-def test_erasing_from_the_gallery_erases_from_the_answers(gallery: Gallery) -> None:
-    folder = _folder(gallery)
-    outside = queries_from_set(gallery, make_set(3, seed=99, prefix="q"), ["q1"])
-    both = together([*queries_from_gallery(gallery, ["a7"]), *outside])
-    assert gallery.origin is not None
-    person = watched(both, origin=gallery.origin, name="one", reason="r", far=0.1)
-    WatchList(folder).add(person)
-    WatchList(folder).add(_person(gallery, ["a8"], name="two"))
-    alerts = check_watch(gallery, folder, calibration=FULL).new
-    told = next(a for a in alerts if a.tracklet not in ("a7", "a8"))
-    AlertLog(folder).acknowledge([told.id], word="right")
-    FeedbackStore(folder).save(
-        "case-1", Feedback(confirmed=(told.tracklet_id,), rejected=(gallery.find("a8").id,))
-    )
-    gallery.erase(names=["a7", "a8", told.tracklet])
-    check_watch(gallery, folder, calibration=FULL)
-    text = "".join(p.read_text() for p in folder.rglob("*") if p.is_file())
-    for word in ("a7", "a8", told.tracklet, told.tracklet_id, told.id):
-        assert f'"{word}"' not in text, word
-    (left,) = WatchList(folder).people
-    assert [example.name for example in left.examples] == ["q1"]
-    assert FeedbackStore(folder).load("case-1") == Feedback()
-    assert {alert.person for alert in AlertLog(folder).alerts()} <= {"one"}
-    assert not forget_erased(gallery, folder)
-
-
-def test_forgetting_by_name_and_id(gallery: Gallery) -> None:
-    folder = _folder(gallery)
-    assert not forget(folder, names=["nobody"])
-    WatchList(folder).add(_person(gallery, ["a7", "a9"]))
-    WatchList(folder).add(_person(gallery, ["a8"], name="two"))
-    check_watch(gallery, folder, calibration=FULL)
-    count = sum(alert.person == "two" for alert in AlertLog(folder).alerts())
-    done = forget(folder, people=["two"])
-    assert (done.people, done.examples, done.alerts) == (1, 1, count)
-    done = forget(folder, ids=[gallery.find("a7").id])
-    assert (done.people, done.examples) == (0, 1)
-    assert [e.name for e in WatchList(folder).get("the visitor").examples] == ["a9"]
-
-
-def test_feedback_of_a_case(tmp_path: Path) -> None:
-    store = FeedbackStore(tmp_path / "answers")
-    assert store.load("case.1") == Feedback()
-    store.save("case.1", Feedback(confirmed=("1",), rejected=("2", "3")))
-    assert store.load("case.1") == Feedback(confirmed=("1",), rejected=("2", "3"))
-    assert store.ids() == {"1", "2", "3"}
-    assert store.forget(["3", "9"]) == 1
-    assert store.load("case.1").rejected == ("2",)
-    for name in ("", "../up", ".hidden", "a/b", "x" * 81):
-        with pytest.raises(ConfigError, match="no name of a case"):
-            store.load(name)
-
-
 def test_a_damaged_list_and_a_server_without_a_folder(gallery: Gallery, tmp_path: Path) -> None:
     watch = WatchList(_folder(gallery))
     watch.add(_person(gallery, ["a7"]))
@@ -259,3 +206,21 @@ def test_a_damaged_list_and_a_server_without_a_folder(gallery: Gallery, tmp_path
     with pytest.raises(ConfigError, match="--state FOLDER"):
         answers_folder(Remote())  # type: ignore[arg-type]
     assert answers_folder(Remote(), tmp_path) == tmp_path  # type: ignore[arg-type]
+
+
+def test_several_examples_raise_alerts_from_the_cut_that_was_measured_for_them(gallery: Gallery) -> None:
+    folder, names = _folder(gallery), ["a7", "a8", "a12"]
+    WatchList(folder).add(_person(gallery, names, far=0.01))
+    measured = replace(FULL, several=(SeveralCut(examples=3, far=0.01, margin=-1.0),))
+    raised = {alert.tracklet: alert for alert in check_watch(gallery, folder, calibration=measured).new}
+    asking = queries_from_gallery(gallery, names)
+    for entry in gallery.walk():
+        if entry.tracklet.name in names:
+            continue
+        margin = 0.0
+        for one in asking:
+            used = FULL.kinds[kind_of(one.tracklet.modality, entry.tracklet.modality)]
+            cosine = float(one.vector @ gallery.vectors([entry.id])[0])
+            margin += used.slope * (cosine - threshold_at(used, 0.01)) / 3
+        assert (margin > -1.0) == (entry.tracklet.name in raised)
+    assert raised

@@ -256,7 +256,7 @@ def check_after_append(gallery: Gallery) -> None:
 
 
 def _remove(options: RemoveOptions) -> None:
-    from xreid.retrieval.forgetting import forget
+    from xreid.retrieval.forgetting import forget_watched
     from xreid.retrieval.watch import WatchList
 
     if not options.names:
@@ -264,7 +264,7 @@ def _remove(options: RemoveOptions) -> None:
     _, folder = _opened(options.gallery, options.state)
     for name in options.names:
         WatchList(folder).get(name)
-    gone = forget(folder, people=options.names)
+    gone = forget_watched(folder, options.names)
     print(f"removed {gone.people}, with {gone.alerts} alerts")
 
 

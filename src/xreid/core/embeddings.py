@@ -191,7 +191,16 @@ def read_table(path: Path, *, root: Path, source: str) -> TrackletTable:
         rows = pq.read_table(path).to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"cannot read tracklet table {path}", got=str(error)) from error
-    tracklets = tuple(_tracklet(row, f"{path}, row {number}") for number, row in enumerate(rows, 1))
+    return table_from(rows, root=root, source=source, what=str(path))
+
+
+def table_from(rows: Sequence[dict[str, Any]], *, root: Path, source: str, what: str) -> TrackletTable:
+    """From the rows of a table that `write_table` wrote, as plain values.
+
+    Raises:
+        DataError: `what` is no such table.
+    """
+    tracklets = tuple(_tracklet(row, f"{what}, row {number}") for number, row in enumerate(rows, 1))
     return TrackletTable(root=root, rows=tracklets, source=source)
 
 

@@ -1,8 +1,9 @@
-"""Where the answers of a gallery keep what people said about people: watch lists, alerts, feedback.
+"""Where the answers of a gallery keep what people said about people: watch lists, alerts, cases.
 
     GALLERY/answers/watch.json       who is watched for, why, until when, with example vectors
     GALLERY/answers/alerts.jsonl     one line per alert and per acknowledgement, only ever appended
-    GALLERY/answers/feedback/*.json  what was confirmed and rejected, by case
+    GALLERY/answers/cases/*.json     whom a case searches for, what was confirmed and rejected, by whom
+    GALLERY/answers/queries/*        pictures cut from uploads that are searched for, with their vectors
 
 All of it is about people, so all of it is erased with them: see `forgetting`.
 """
@@ -13,9 +14,12 @@ import fcntl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from xreid.core.errors import ConfigError, XReidError
-from xreid.retrieval.gallery import Gallery
+
+if TYPE_CHECKING:
+    from xreid.retrieval.gallery import Gallery
 
 FOLDER = "answers"
 
@@ -28,7 +32,7 @@ def answers_folder(gallery: Gallery, folder: Path | None = None) -> Path:
     """
     if folder is not None:
         return folder
-    if "://" in gallery.address:
+    if "://" in gallery.address or gallery.address.endswith(".db"):
         raise ConfigError(
             f"{gallery.address} is a server, which keeps no watch list",
             todo="Name a folder for it (--state FOLDER).",

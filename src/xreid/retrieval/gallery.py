@@ -10,36 +10,28 @@ call. Rows are known by their id, which stays the same for as long as the trackl
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, require_same_origin
+from xreid.core.embeddings import EmbeddingSet, require_same_origin
 from xreid.core.errors import ConfigError, ProtocolError
-from xreid.evaluation.calibration import Calibration
 from xreid.retrieval.columns import Filter, Labels
-from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_address import open_store
+from xreid.retrieval.gallery_answers import GalleryAnswers
 from xreid.retrieval.gallery_receipts import Receipt, Request, now, receipt_of
 from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, content_key, last_seen_s, valid_labels
-from xreid.retrieval.gallery_store import Store
 
 __all__ = ["Entry", "Filter", "Found", "Gallery", "Receipt", "StoredSet", "content_key"]
 
-_PAGE = 1000
 
+class Gallery(GalleryAnswers):
+    """A gallery, wherever its rows are kept: what it answers, and how it is changed.
 
-class Gallery:
-    """A gallery, wherever its rows are kept.
-
-    Args:
-        store: Keeps the rows; `open` and `create` choose it by the address.
+    `open` and `create` choose by the address what keeps the rows.
     """
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
 
     @classmethod
     def open(cls, address: str | Path) -> Gallery:
@@ -58,164 +50,6 @@ class Gallery:
             DataError: The folder holds something else, or the server does not answer.
         """
         return cls(open_store(address, make=True))
-
-    def __len__(self) -> int:
-        return sum(stored.rows for stored in self.sets)
-
-    @property
-    def address(self) -> str:
-        """Where it is."""
-        return self._store.address
-
-    @property
-    def name(self) -> str:
-        """What to call it."""
-        return self.address.rstrip("/").rpartition("/")[2]
-
-    @property
-    def sets(self) -> tuple[StoredSet, ...]:
-        """Its sets in order of appending."""
-        return self._store.sets()
-
-    @property
-    def origin(self) -> EmbeddingOrigin | None:
-        """What made the vectors, None while the gallery is empty."""
-        return self._store.origin()
-
-    @property
-    def calibration(self) -> Calibration | None:
-        """What the scores mean, from the last appended set that says so; None where none does.
-
-        Raises:
-            DataError: It is damaged.
-        """
-        return self._store.calibration()
-
-    @property
-    def cameras(self) -> tuple[str, ...]:
-        """The cameras that occur, sorted."""
-        return self._store.known("camera")
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """The places that occur, sorted."""
-        return self._store.known("place")
-
-    def count(self, rules: Filter | None = None, *, exclude: Collection[str] = ()) -> int:
-        """How many tracklets pass the filter, those of the excluded ids apart.
-
-        Raises:
-            ProtocolError: It names a camera, a place or a set that is not in the gallery.
-        """
-        return self._store.count(rules or Filter(), exclude)
-
-    def entries(self, ids: Sequence[str]) -> list[Entry]:
-        """The tracklets of these ids, in their order.
-
-        Raises:
-            ProtocolError: One is not in the gallery (any more).
-        """
-        return self._store.entries(list(ids)) if len(ids) else []
-
-    def vectors(self, ids: Sequence[str]) -> Vectors:
-        """Their vectors, float32 [n, D] of unit length.
-
-        Raises:
-            ProtocolError: One is not in the gallery (any more), or none was asked for.
-        """
-        if not len(ids):
-            raise ProtocolError("no tracklet was named", expected="one id or more")
-        return self._store.vectors(list(ids))
-
-    def find(self, name: str) -> Entry:
-        """The tracklet of that name, or id; "SET:NAME" where several sets have it (SET is a key or a name).
-
-        Raises:
-            ProtocolError: There is none, or several.
-        """
-        found = self._named(name)
-        if not found and ":" in name:
-            prefix, _, rest = name.partition(":")
-            found = [entry for entry in self._named(rest) if entry.stored.is_called(prefix)]
-        if len(found) == 1:
-            return found[0]
-        if found:
-            sets = ", ".join(f"{entry.stored.name} ({entry.stored.key[:8]})" for entry in found)
-            raise ProtocolError(f"{name!r} is in the sets {sets}", todo=f"Say which, as SET:{name}.")
-        try:
-            return self._store.entries([name])[0]
-        except ProtocolError:
-            some = ", ".join(entry.tracklet.name for entry in self.page(limit=5))
-            raise ProtocolError(
-                f"{self.address} has no tracklet {name!r}",
-                expected=f"{some}, ..." if some else "a gallery that is not empty",
-            ) from None
-
-    def nearest(
-        self,
-        vectors: Vectors,
-        *,
-        k: int,
-        rules: Filter | Sequence[Filter] | None = None,
-        exclude: Sequence[Collection[str]] = (),
-    ) -> list[list[Found]]:
-        """The k tracklets of greatest cosine for each query, best first, exactly; ties in order of ids.
-
-        Args:
-            vectors: float32 [Q, D] of unit length.
-            k: Most tracklets of a query.
-            rules: Which may be found; one filter for all queries, or one for each.
-            exclude: Ids that a query must not find (its own, for one); empty, or one collection for each.
-
-        Raises:
-            ProtocolError: The vectors are of another width than the gallery's, or a filter names a camera, a
-                place or a set that is not in the gallery.
-            ConfigError: k is below 1, or `rules` or `exclude` are not one per query.
-        """
-        count = len(vectors)
-        each = [rules or Filter()] * count if isinstance(rules, Filter | None) else list(rules)
-        if k < 1 or len(each) != count or len(exclude) not in (0, count):
-            raise ConfigError(
-                "that is no search",
-                expected=f"k of 1 or more, and a filter and excluded ids for each of {count} queries",
-                got=f"k {k}, {len(each)} filters, {len(exclude)} collections of ids",
-            )
-        for rule in each:
-            rule.require_resolved()
-        origin = self.origin
-        if not count or origin is None:
-            return [[] for _ in range(count)]
-        width = sum(w for _, w in origin.layout)
-        if vectors.ndim != 2 or vectors.shape[1] != width:
-            raise ProtocolError(
-                "the query's vectors do not fit the gallery", expected=f"[Q, {width}]", got=str(vectors.shape)
-            )
-        plain = np.ascontiguousarray(vectors, dtype=np.float32)
-        return self._store.nearest(plain, k=k, rules=each, exclude=exclude or [()] * count)
-
-    def page(
-        self, rules: Filter | None = None, *, after: str | None = None, limit: int = _PAGE
-    ) -> list[Entry]:
-        """The next tracklets in order of their start, unknown ones last, ties in order of ids.
-
-        Args:
-            rules: Which.
-            after: Id of the last one of the page before; None for the first page.
-            limit: Most tracklets of the page.
-
-        Raises:
-            ProtocolError: `after` is not in the gallery (any more).
-        """
-        if limit < 1:
-            raise ConfigError("a page must hold something", expected="limit 1 or more", got=str(limit))
-        return self._store.page(rules or Filter(), after=after, limit=limit)
-
-    def walk(self, rules: Filter | None = None) -> Iterator[Entry]:
-        """All tracklets that pass, in the order of `page`."""
-        after: str | None = None
-        while page := self.page(rules, after=after, limit=_PAGE):
-            yield from page
-            after = page[-1].id
 
     def append(
         self, embeddings: EmbeddingSet, *, name: str, labels: Collection[str] = ()
@@ -364,23 +198,11 @@ class Gallery:
         with self._store.changing():
             return self._erase(request, [entry for entry in self.walk() if last_seen_s(entry) < before_s])
 
-    def receipts(self) -> list[Receipt]:
-        """What was erased, when and on whose word, in order."""
-        return self._store.receipts()
-
     def keep(self, receipt: Receipt) -> None:
         """Keep a receipt that another gallery gave; one that is here already stays."""
         with self._store.changing():
             if all(known.id != receipt.id for known in self.receipts()):
                 self._store.keep(receipt)
-
-    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
-        """A whole set, and the labels of its rows that have their own, by id.
-
-        Raises:
-            DataError: It is damaged, or not there any more.
-        """
-        return self._store.content(stored)
 
     def changing(self) -> AbstractContextManager[None]:
         """Nobody else changes the gallery within."""
@@ -422,9 +244,6 @@ class Gallery:
             require_same_origin(self.origin, embeddings.origin)
         self._store.add(stored, embeddings, labels=labels)
         return stored
-
-    def _named(self, name: str) -> list[Entry]:
-        return self._store.page(Filter(names=(name,)), after=None, limit=_PAGE)
 
     def _erase(self, request: Request, gone: list[Entry]) -> Receipt:
         ids = [entry.id for entry in gone]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -45,6 +45,8 @@ class Receipt:
         vectors: SHA-256 of the erased vectors' float32 bytes, sorted.
         dry_run: Whether nothing was erased.
         note: What else must be known.
+        forgotten: What went from the gallery's own answers with it: examples and people of the watch list,
+            alerts, judgements of cases (`forgetting.Forgotten`); empty where answers lie elsewhere.
         format: Of the file.
     """
 
@@ -63,6 +65,7 @@ class Receipt:
     vectors: tuple[str, ...]
     dry_run: bool = False
     note: str = ""
+    forgotten: dict[str, int] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
     def is_of(self, name: str) -> bool:

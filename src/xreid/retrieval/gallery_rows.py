@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from xreid.core.embeddings import EmbeddingSet
-from xreid.core.errors import ConfigError
+from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.columns import UNIX_FROM_S
@@ -100,6 +100,20 @@ def stored_from(plain: dict[str, Any]) -> StoredSet:
     """A set from plain values; those that an older version did not write have their defaults."""
     lists = {name: tuple(plain.get(name, ())) for name in ("labels", "contents")}
     return StoredSet(**{**plain, **lists})
+
+
+def require_sets(wanted: Sequence[str], sets: Sequence[StoredSet]) -> None:
+    """Refuse sets that the gallery does not have.
+
+    Raises:
+        ProtocolError: One is not there.
+    """
+    for text in wanted:
+        if not any(stored.is_called(text) for stored in sets):
+            raise ProtocolError(
+                f"the gallery has no set {text!r}",
+                expected=", ".join(f"{s.key[:8]} ({s.name})" for s in sets[:5]) or "no set: it is empty",
+            )
 
 
 def row_id(key: str, name: str) -> str:

@@ -13,6 +13,7 @@ from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_receipts import Receipt
 from xreid.retrieval.gallery_rows import Entry, Found, StoredSet
+from xreid.retrieval.gallery_seen import Seen
 
 
 class Store(Protocol):
@@ -47,6 +48,10 @@ class Store(Protocol):
         """The rows of these ids, in their order; ProtocolError where one is not there."""
         ...
 
+    def present(self, ids: Collection[str]) -> set[str]:
+        """Those of these ids that are there."""
+        ...
+
     def vectors(self, ids: Sequence[str]) -> Vectors:
         """Their vectors, float32 [n, D]."""
         ...
@@ -59,6 +64,14 @@ class Store(Protocol):
 
     def page(self, rules: Filter, *, after: str | None, limit: int) -> list[Entry]:
         """The next rows after that id in order of time, unknown ones last, ties by id."""
+        ...
+
+    def seen(self) -> list[Seen]:
+        """What each camera has seen, by name, the unknown one last."""
+        ...
+
+    def infrared(self) -> dict[str, int]:
+        """How many tracklets of each set are infrared, by its key."""
         ...
 
     def receipts(self) -> list[Receipt]:

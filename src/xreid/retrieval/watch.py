@@ -12,7 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from xreid.core.files import read_json, write_json
 from xreid.core.tracklets import Modality
 from xreid.retrieval.answers import changing
 from xreid.retrieval.engine import Vectors
-from xreid.retrieval.queries import AnyQuery
+
+if TYPE_CHECKING:
+    from xreid.retrieval.queries import AnyQuery
 
 FORMAT_VERSION = 1
 FILE = "watch.json"

@@ -58,7 +58,15 @@ def gallery_facts(who: Viewer, site: Here) -> GalleryView:
 def cameras(who: Viewer, site: Here) -> list[CameraView]:
     """What each camera has seen, and when."""
     return [
-        CameraView(**{**vars(camera), "hours": sorted(camera.hours.items())})
+        CameraView(
+            name=camera.camera,
+            place=camera.place,
+            visible=camera.visible,
+            infrared=camera.infrared,
+            first_s=camera.first_s,
+            last_s=camera.last_s,
+            hours=sorted(camera.hours.items()),
+        )
         for camera in site.backend.cameras()
     ]
 

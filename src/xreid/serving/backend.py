@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
 from xreid.core.errors import ProtocolError
-from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+from xreid.core.tracklets import Tracklet, TrackletTable
 from xreid.retrieval.alerts import Alert, AlertLog
 from xreid.retrieval.alerts import Word as AlertWord
 from xreid.retrieval.answers import answers_folder
 from xreid.retrieval.camera_graph_file import read_camera_graph
-from xreid.retrieval.columns import UNIX_FROM_S
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.forgetting import forget_erased
 from xreid.retrieval.gallery import Entry, Gallery, Receipt
+from xreid.retrieval.gallery_seen import Seen
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import Query, queries_of, together
 from xreid.retrieval.watch import Watched, WatchList, watched
@@ -33,44 +33,7 @@ if TYPE_CHECKING:
     from xreid.inference.checkpoint import LoadedModel
     from xreid.inference.embed import EmbedConfig
 
-HOUR_S = 3600
 _LABELS_S = 60  # labels given elsewhere, by the command line for one, are counted after that long
-
-
-@dataclass
-class CameraFacts:
-    """What a camera has seen.
-
-    Attributes:
-        name: Its name; None for tracklets without one.
-        place: Where it stands, as far as its tracklets say.
-        visible: Visible tracklets.
-        infrared: Infrared tracklets.
-        first_s: Earliest start, of those that have a time.
-        last_s: Latest end.
-        hours: Tracklets by hour: Unix seconds of its beginning -> count; only those with a date.
-    """
-
-    name: str | None
-    place: str | None = None
-    visible: int = 0
-    infrared: int = 0
-    first_s: float | None = None
-    last_s: float | None = None
-    hours: dict[int, int] = field(default_factory=lambda: defaultdict(int))
-
-    def add(self, row: Tracklet) -> None:
-        """Count a tracklet."""
-        self.place = self.place or row.place
-        self.visible += row.modality is Modality.VISIBLE
-        self.infrared += row.modality is Modality.INFRARED
-        start, end = row.start_s, row.end_s if row.end_s is not None else row.start_s
-        if start is None or end is None:
-            return
-        self.first_s = start if self.first_s is None else min(self.first_s, start)
-        self.last_s = end if self.last_s is None else max(self.last_s, end)
-        if start >= UNIX_FROM_S:
-            self.hours[int(start // HOUR_S) * HOUR_S] += 1
 
 
 class Backend:
@@ -97,7 +60,7 @@ class Backend:
         self._model: LoadedModel | None = None
         self._embedding = Busy("the model", waiting=8)
         self._loading = threading.Lock()
-        self._cameras: tuple[object, list[CameraFacts]] | None = None
+        self._cameras: tuple[object, list[Seen]] | None = None
         self._labels: tuple[object, Counter[str]] | None = None
         self._relabelled = 0
         if checkpoint is not None:
@@ -126,16 +89,11 @@ class Backend:
                 continue
         return found
 
-    def cameras(self) -> list[CameraFacts]:
+    def cameras(self) -> list[Seen]:
         """What each camera has seen, by name, the unknown one last; counted once per state of the gallery."""
         version = self.gallery.sets
         if self._cameras is None or self._cameras[0] != version:
-            found: dict[str | None, CameraFacts] = {}
-            for entry in self.gallery.walk():
-                row = entry.tracklet
-                found.setdefault(row.camera, CameraFacts(name=row.camera)).add(row)
-            order = sorted(found.values(), key=lambda camera: (camera.name is None, camera.name or ""))
-            self._cameras = version, order
+            self._cameras = version, self.gallery.seen()
         return self._cameras[1]
 
     def labels(self) -> Counter[str]:

@@ -1,0 +1,242 @@
+"""What a gallery's folder answers; how it is changed is in `gallery_folder`."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
+from xreid.core.errors import DataError
+from xreid.core.files import read_json
+from xreid.evaluation.calibration import Calibration, calibration_from_json
+from xreid.retrieval.columns import Filter, Labels
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery_manifest import Manifest
+from xreid.retrieval.gallery_packs import content_of, embedding_set
+from xreid.retrieval.gallery_parts import (
+    StaleError,
+    allow_open_files,
+    first_origin,
+    is_pack,
+    open_part,
+    whole_table,
+)
+from xreid.retrieval.gallery_receipts import Receipt
+from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, row_id
+from xreid.retrieval.gallery_seen import Seen, seen_in
+from xreid.retrieval.gallery_snapshot import Snapshot
+
+_TRIES = 20
+T = TypeVar("T")
+
+
+class FolderAnswers:
+    """Answers of a gallery's folder, each of one moment; many threads may ask.
+
+    Args:
+        folder: Its folder.
+
+    Raises:
+        DataError: It is no gallery, or damaged.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._seen: tuple[int, ...] = ()
+        self._manifest, self._made_of = Manifest.read(folder), Manifest()
+        self._snapshot = Snapshot((), {})
+        self._origins: dict[str, EmbeddingOrigin] = {}
+        self._tables: dict[Path, pa.Table] = {}
+        self._looking = threading.RLock()
+
+    @property
+    def address(self) -> str:
+        """Where it is."""
+        return str(self.folder)
+
+    def sets(self) -> tuple[StoredSet, ...]:
+        """The sets in order of appending."""
+        return self._look().sets
+
+    def origin(self) -> EmbeddingOrigin | None:
+        """What made the vectors, None while the gallery is empty."""
+        folder = next(iter(self._look().folders), None)
+        if folder is None:
+            return None
+        if folder not in self._origins:  # without opening all sets: appending asks for it
+            try:
+                self._origins = {folder: first_origin(self.folder / folder)}
+            except (DataError, StaleError):  # rewritten in this moment, or damaged
+                members = self.snapshot().members
+                return members[0].origin if members else None
+        return self._origins[folder]
+
+    def calibration(self) -> Calibration | None:
+        """What the scores mean, from the last appended set that says so."""
+        now = self.snapshot()
+        about = {member.stored.key: member.meta for member in now.members}
+        for stored in reversed(self._made_of.sets):
+            plain = about.get(stored.key, {}).get("calibration")
+            if plain is not None:
+                return calibration_from_json(plain, what=f"the calibration of set {stored.key}")
+        return None
+
+    def known(self, column: str) -> tuple[str, ...]:
+        """What occurs in the column camera, place, identity or source, sorted."""
+        values: tuple[str, ...] = getattr(self.snapshot().columns, column).values
+        return values
+
+    def count(self, rules: Filter, exclude: Collection[str]) -> int:
+        """Rows that pass, but those excluded."""
+        return int(self._read(lambda now: now.allowed([rules], [exclude]).sum()))
+
+    def entries(self, ids: Sequence[str]) -> list[Entry]:
+        """The rows of these ids."""
+        return self._read(lambda now: now.entries(now.rows(ids)))
+
+    def present(self, ids: Collection[str]) -> set[str]:
+        """Those of these ids that are there."""
+        now = self.snapshot()
+        return {found.decode() for found in now.ids[now.rows(ids, missing=True)].tolist()}
+
+    def vectors(self, ids: Sequence[str]) -> Vectors:
+        """Their vectors, float32 [n, D]."""
+        return self._read(lambda now: now.vectors(now.rows(ids)))
+
+    def nearest(
+        self, vectors: Vectors, *, k: int, rules: Sequence[Filter], exclude: Sequence[Collection[str]]
+    ) -> list[list[Found]]:
+        """The k best rows for each query."""
+
+        def search(now: Snapshot) -> list[list[Found]]:
+            allowed = now.allowed(rules, exclude)
+            best = now.engine.top(vectors, k=k, allowed=lambda start, stop: allowed[:, start:stop])
+            return [
+                [
+                    Found(entry=entry, score=float(score))
+                    for entry, score in zip(now.entries(b.rows), b.scores, strict=True)
+                ]
+                for b in best
+            ]
+
+        return self._read(search)
+
+    def page(self, rules: Filter, *, after: str | None, limit: int) -> list[Entry]:
+        """The next rows in order of time."""
+
+        def listed(now: Snapshot) -> list[Entry]:
+            order = now.by_time
+            start = 0
+            if after is not None:
+                start = int(np.flatnonzero(order == now.rows([after])[0])[0]) + 1
+            rest = order[start:]
+            return now.entries(rest[now.mask(rules)[rest]][:limit])
+
+        return self._read(listed)
+
+    def seen(self) -> list[Seen]:
+        """What each camera has seen."""
+        return seen_in(self.snapshot().columns)
+
+    def infrared(self) -> dict[str, int]:
+        """How many tracklets of each set are infrared, by its key."""
+        now = self.snapshot()
+        counts = np.bincount(now.set_of, weights=now.columns.infrared, minlength=len(now.members))
+        return {member.stored.key: int(n) for member, n in zip(now.members, counts, strict=True)}
+
+    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
+        """A whole set, and the labels of its rows that have their own."""
+        manifest = self._look()
+        folder, sets = manifest.home_of(stored)
+        if not is_pack(self.folder / folder):
+            embeddings = EmbeddingSet.load(self.folder / folder)
+        else:
+            embeddings = self._unpacked(self.folder / folder, sets, stored)
+        own = self._labels(manifest)
+        ids = (row_id(stored.key, row.name) for row in embeddings.table) if own else ()
+        return embeddings, {i: own[i] for i in ids if i in own}
+
+    def receipts(self) -> list[Receipt]:
+        """What was erased, in order."""
+        return [Receipt.load(self._receipt(number)) for number in self._look().receipts]
+
+    def snapshot(self) -> Snapshot:
+        """The gallery as it is now."""
+        for _ in range(_TRIES):
+            try:
+                return self._load()
+            except StaleError:
+                continue
+        raise DataError(
+            f"{self.folder} lacks sets that its gallery.json names",
+            todo="Restore them from a backup, or remove the sets.",
+        )
+
+    # Reading
+
+    def _read(self, answer: Callable[[Snapshot], T]) -> T:
+        for _ in range(_TRIES):
+            try:
+                return answer(self.snapshot())
+            except StaleError:
+                continue
+        raise DataError(f"{self.folder} lacks files that its gallery.json names", todo="Restore a backup.")
+
+    def _look(self) -> Manifest:
+        """The manifest, read again where it has been replaced."""
+        with self._looking:
+            try:
+                stat = (self.folder / "gallery.json").stat()
+            except OSError as error:
+                raise DataError(f"{self.folder} is no gallery any more: {error.strerror}") from error
+            seen = (stat.st_mtime_ns, stat.st_ino, stat.st_size)
+            if seen != self._seen:
+                self._manifest = Manifest.read(self.folder)
+                self._seen = seen
+            return self._manifest
+
+    def _load(self) -> Snapshot:
+        with self._looking:
+            manifest = self._look()
+            if manifest != self._made_of:
+                folders = manifest.folders
+                allow_open_files(len(folders))
+                known = {part.folder: part for part in self._snapshot.parts}
+                parts = [
+                    known[self.folder / name].told(sets)
+                    if self.folder / name in known
+                    else open_part(self.folder / name, sets)
+                    for name, sets in folders.items()
+                ]
+                self._snapshot, self._made_of = Snapshot(parts, self._labels(manifest)), manifest
+            return self._snapshot
+
+    def _unpacked(self, folder: Path, sets: Sequence[StoredSet], stored: StoredSet) -> EmbeddingSet:
+        try:
+            part = open_part(folder, sets)
+            table = self._tables.get(folder)
+            if table is None:
+                table = whole_table(folder)
+                self._tables = {folder: table}  # of the last one only: sets are read in order
+        except StaleError as error:
+            raise DataError(f"{folder} has gone", todo="Try again: the gallery has changed.") from error
+        member = next(member for member in part.members if member.stored == stored)
+        what = f"set {stored.key} in {folder}"
+        return embedding_set(content_of(part, member, table), what=what)
+
+    def _labels(self, manifest: Manifest) -> dict[str, Labels]:
+        if not manifest.labels:
+            return {}
+        try:
+            plain = read_json(self.folder / manifest.labels_file, what="labels")
+            return {entry_id: tuple(labels) for entry_id, labels in plain.items()}
+        except (AttributeError, TypeError) as error:
+            raise DataError(f"{self.folder / manifest.labels_file} is damaged", got=str(error)) from error
+
+    def _receipt(self, number: str) -> Path:
+        return self.folder / "receipts" / f"{number}.json"
