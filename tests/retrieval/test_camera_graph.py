@@ -68,6 +68,9 @@ def test_ways_over_several_edges_and_overlaps() -> None:
     assert graph.judge(sighting("1", DAY, DAY + 5), sighting("4", DAY + 20)).impossible
     both = graph.judge(sighting("3", DAY, DAY + 50), sighting("4", DAY + 10, DAY + 60))
     assert (both.judgement, both.gap_s) == ("possible", -40)
+    back = graph.way("4", "1")
+    assert back is not None, "an edge is walked both ways, unless the graph says otherwise"
+    assert (back.least_s, back.cameras) == (30, ("4", "3", "2", "1"))
     oneway = camera_graph_from({**SITE, "directed": True})
     assert oneway.way("2", "1") is None
     assert oneway.way("4", "3") is not None

@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.retrieval.footage import walkers, write_mot, write_video
@@ -64,4 +66,10 @@ def test_stills_have_no_time_and_damage_is_one_message(tmp_path: Path) -> None:
     assert moments(tmp_path)[0].time_s is None
     (tmp_path / "moments.parquet").write_bytes(b"PAR1 cut off")
     with pytest.raises(DataError, match="damaged"):
+        moments(tmp_path)
+
+
+def test_a_table_of_something_else_is_one_message(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"tracklet": ["a"], "file": ["1.jpg"]}), tmp_path / "moments.parquet")
+    with pytest.raises(DataError, match=r"lacks columns; got .*frame.*Ingest again"):
         moments(tmp_path)
