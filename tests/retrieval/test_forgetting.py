@@ -15,8 +15,7 @@ from xreid.core.errors import DataError
 from xreid.core.tracklets import TrackletTable
 from xreid.retrieval.alerts import Alert, AlertLog
 from xreid.retrieval.answers import answers_folder
-from xreid.retrieval.feedback import Feedback
-from xreid.retrieval.feedback_store import FeedbackStore
+from xreid.retrieval.cases import Cases
 from xreid.retrieval.forgetting import forget_erased, forget_watched
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_again import embed_again
@@ -49,8 +48,9 @@ def _gallery(folder: Path, answers: Path | None = None) -> Gallery:
     alerts = [_alert(gallery, person, name, i) for i, (person, name) in enumerate(told.items())]
     AlertLog(answers).add(alerts)
     AlertLog(answers).acknowledge([alerts[2].id], word="right")
-    said = Feedback(confirmed=(gallery.find("a11").id,), rejected=(gallery.find("a9").id,))
-    FeedbackStore(answers).save("case-1", said)
+    case = Cases(answers).open(title="one", note="", owner="anna", tracklets=(), queries=())
+    Cases(answers).judge(case.id, gallery.find("a11").id, "confirmed", who="anna")
+    Cases(answers).judge(case.id, gallery.find("a9").id, "rejected", who="anna")
     return gallery
 
 
@@ -76,7 +76,8 @@ def _require_forgotten(gallery: Gallery, folder: Path, gone_ids: list[str]) -> N
     people = {person.name: [e.name for e in person.examples] for person in WatchList(folder).people}
     assert people == {"one": ["q1"], "three": ["a9"]}
     assert [alert.tracklet for alert in AlertLog(folder).alerts()] == ["a12"], "two's alerts went with them"
-    assert FeedbackStore(folder).load("case-1") == Feedback(rejected=(gallery.find("a9").id,))
+    (case,) = Cases(folder).all()
+    assert [judgement.tracklet for judgement in case.judgements] == [gallery.find("a9").id]
 
 
 def test_erasing_forgets_in_the_same_call(gallery: Gallery) -> None:

@@ -10,6 +10,7 @@ import pytest
 from tests.retrieval.sets import make_set
 from tests.retrieval.test_meaning import CALIBRATION
 from xreid.cli.main import main
+from xreid.retrieval.cases import Cases
 
 DAY = 1_763_672_400.0
 
@@ -73,8 +74,18 @@ def test_a_case_keeps_what_was_said(folder: Path, capsys: pytest.CaptureFixture[
     assert told[0]["confirmed"] is True
     assert wrong not in [hit["tracklet"] for hit in told]
     assert [hit["tracklet"] for hit in ask("")] == plain, "a case is no other search's business"
-    kept = folder / "g" / "answers" / "feedback" / "one.json"
-    assert len(json.loads(kept.read_text())["confirmed"]) == 1
+    (kept,) = Cases(folder / "g" / "answers").all()
+    assert (kept.title, len(kept.tracklets), len(kept.judgements)) == ("one", 1, 2)
+    capsys.readouterr()
+    assert _run(folder, "search {g} --case one --json --top 20") == 0, "the case knows whom it searches for"
+    assert [hit["tracklet"] for hit in json.loads(capsys.readouterr().out)[0]["hits"]] == [
+        hit["tracklet"] for hit in told
+    ]
+    assert _run(folder, f"search {{g}} --case {kept.id} --confirm {wrong}") == 0, (
+        "by its id, and another verdict"
+    )
+    (kept,) = Cases(folder / "g" / "answers").all()
+    assert [one.verdict for one in kept.judgements] == ["confirmed", "confirmed"]
     assert main(["gallery", "erase", str(folder / "g"), "--tracklets", str(wrong)]) in (0, 2)
 
 
@@ -124,7 +135,8 @@ def test_appending_checks_the_watch_list(folder: Path, capsys: pytest.CaptureFix
         ("search {g} --tracklet a5 --graph {t}/none.json", "cannot read camera graph"),
         ("search {g} --tracklet a5 --confirm a6 --reject a6", "both confirmed and rejected"),
         ("search {g} --tracklet a5 a7 --confirm a6", "feedback belongs to one query"),
-        ("search {g} --tracklet a5 --case ../x --confirm a6", "no name of a case"),
+        ("search {g} --tracklet a5 --case " + 201 * "x", "no title of a case"),
+        ("search {g} --case new", "no query was named"),
         ("search {g} --tracklet a5 --min-quality 2", "quality"),
         ("search {g} --tracklet a5 --place yard", "no place yard"),
         ("search {g} --tracklet a5 --fuse all", "fuse"),

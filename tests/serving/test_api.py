@@ -357,3 +357,38 @@ def test_the_description_is_whole(client: TestClient) -> None:
         assert name in description["components"]["schemas"], name
     assert "ProblemView" in text
     assert "HTTPValidationError" not in text
+
+
+def test_a_case_goes_on_from_the_page_to_the_command_line_and_back(
+    client: TestClient, world: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows, gallery = everything(client), str(world / "gallery")
+    body = {"title": "Bag", "tracklets": [rows[0]["id"]]}
+    case = client.post(f"{API}/cases", json=body).json()["id"]
+    client.put(f"{API}/cases/{case}/judgements/{rows[4]['id']}", json={"verdict": "confirmed"})
+    capsys.readouterr()
+    assert (
+        main(["search", gallery, "--case", "Bag", "--reject", rows[6]["name"], "--json", "--top", "24"]) == 0
+    )
+    told = json.loads(capsys.readouterr().out)[0]
+    assert told["query"]["tracklet"] == rows[0]["name"]
+    names = [hit["tracklet"] for hit in told["hits"]]
+    assert names[0] == rows[4]["name"]
+    assert rows[6]["name"] not in names
+    seen = client.get(f"{API}/cases/{case}").json()
+    assert [row["id"] for row in seen["rejected"]] == [rows[6]["id"]]
+    assert (
+        main(
+            ["search", gallery, "--tracklet", rows[1]["name"], "--case", "Coat", "--confirm", rows[5]["name"]]
+        )
+        == 0
+    )
+    other = next(one for one in client.get(f"{API}/cases").json() if one["title"] == "Coat")
+    assert other["tracklets"] == [rows[1]["id"]]
+    assert [one["tracklet"] for one in other["judgements"]] == [rows[5]["id"]]
+    done = client.post(f"{API}/erase", json={"names": [rows[5]["name"], rows[1]["name"]], "dry_run": False})
+    assert done.status_code == 200
+    other = client.get(f"{API}/cases/{other['id']}").json()["case"]
+    assert (other["tracklets"], other["judgements"]) == ([], [])
+    text = "".join(path.read_text() for path in (world / "gallery" / "answers" / "cases").iterdir())
+    assert rows[5]["id"] not in text

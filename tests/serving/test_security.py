@@ -83,12 +83,17 @@ def test_nobody_gets_in_without_a_token(opened: Open, tokens: Tokens) -> None:
 
 def test_each_role_may_do_what_it_may(opened: Open, tokens: Tokens) -> None:
     client = opened(token_file=tokens.file)
-    row = client.get("/api/v1/tracklets?limit=1", headers=tokens.header("viewer")).json()["items"][0]["id"]
+    rows = client.get("/api/v1/tracklets?limit=2", headers=tokens.header("viewer")).json()["items"]
+    row, other = (one["id"] for one in rows)
     expected: list[tuple[str, str, dict[str, object] | None, tuple[int, int, int]]] = [
         ("GET", "/api/v1/cameras", None, (200, 200, 200)),
         ("GET", "/metrics", None, (200, 200, 200)),
         ("POST", SEARCH, {"tracklets": [row]}, (403, 200, 200)),
         ("POST", "/api/v1/cases", {"title": "x"}, (403, 201, 201)),
+        ("POST", "/api/v1/why", {"tracklets": [row], "hit": other, "pairs": 0}, (403, 200, 200)),
+        ("POST", "/api/v1/labels", {"tracklets": [row], "add": ["bag"]}, (403, 200, 200)),
+        ("GET", f"/api/v1/tracklets/{row}/moment", None, (404, 404, 404)),
+        ("GET", f"/api/v1/tracklets/{row}/moment.jpg", None, (403, 404, 404)),
         ("GET", "/api/v1/audit", None, (403, 403, 200)),
         ("POST", "/api/v1/erase", {"names": ["gate-00"]}, (403, 403, 200)),
     ]

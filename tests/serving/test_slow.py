@@ -43,7 +43,7 @@ def test_bodies_that_never_end(run_server: Callable[..., Running]) -> None:
     answer = rest(client)
     assert b" 408 " in answer.splitlines()[0]
     assert b"too slowly" in answer
-    assert not list(running.site.uploads.folder.iterdir())
+    assert not list(running.site.uploads.kept.folder.iterdir())
 
 
 def test_bodies_that_drip(run_server: Callable[..., Running]) -> None:

@@ -200,7 +200,7 @@ def test_uploads_are_private_and_do_not_stay(opened: Open, tokens: Tokens) -> No
     site = client.app.state.site  # type: ignore[attr-defined]
     site.sweep()
     assert client.get(f"{API}/uploads/{made}", headers=mine).status_code == 200
-    old = site.uploads.folder / made
+    old = site.uploads.kept.folder / made
     import os
 
     os.utime(old, (0, 0))
@@ -217,11 +217,15 @@ def test_a_query_of_a_case_stays(client: TestClient) -> None:
     case = client.post(f"{API}/cases", json={"title": "t", "queries": [query]}).json()["id"]
     site = client.app.state.site  # type: ignore[attr-defined]
     for one in (query, loose):
-        os.utime(site.queries.folder / one, (0, 0))
+        os.utime(site.queries.kept.folder / one, (0, 0))
     site.sweep()
     assert client.get(f"{API}/queries/{query}").status_code == 200
     assert client.get(f"{API}/queries/{loose}").status_code == 404
     assert client.delete(f"{API}/queries/{query}").status_code == 409
+    site.queries.kept.delete(query)  # by a hand that should not
+    broken = client.get(f"{API}/cases/{case}")
+    assert (broken.status_code, broken.json()["uploaded"], broken.json()["missing"]) == (200, [], 1)
+    assert client.post(f"{API}/cases/{case}/export").status_code == 200
     client.delete(f"{API}/cases/{case}")
     assert client.get(f"{API}/queries/{query}").status_code == 404
 

@@ -15,6 +15,7 @@ from xreid.core.errors import ConfigError
 from xreid.core.tracklets import Modality
 
 if TYPE_CHECKING:
+    from xreid.cli.search_case import OpenCase
     from xreid.inference.checkpoint import LoadedModel
     from xreid.retrieval.alerts import Alert
     from xreid.retrieval.camera_graph import CameraGraph
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from xreid.retrieval.gallery import Gallery
     from xreid.retrieval.meaning import Meaning
     from xreid.retrieval.persons import Person
+    from xreid.retrieval.queries import AnyQuery
     from xreid.retrieval.search import SearchResult
     from xreid.retrieval.why import Why
 
@@ -67,7 +69,8 @@ class SearchOptions:
         group: Group query and hits into probable persons, with a timeline of each; needs a calibration.
         confirm: Tracklets that are the person: they stand first and become part of the query.
         reject: Tracklets that are somebody else: they do not come back.
-        case: Keep what was confirmed and rejected under this name, for the next search.
+        case: Go on with the case of this id or title (of the page, too), or open one: it keeps the query and
+            what was confirmed and rejected. Without a query, the case's own is searched for.
         state: Folder for cases and watch lists; default inside the gallery's folder.
         why: Say of the first hits what each part of the score contributed, and which frames match best.
         out: Folder for search.html (with frames) and search.json; default none.
@@ -136,6 +139,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(options: SearchOptions, temporary: Path) -> int:
+    from xreid.cli.search_case import open_case
     from xreid.cli.search_queries import queries_of
     from xreid.cli.search_text import print_results
     from xreid.retrieval.camera_graph_file import read_camera_graph
@@ -147,16 +151,18 @@ def _run(options: SearchOptions, temporary: Path) -> int:
     rules, meaning = _rules(options), _meaning(gallery, options)
     graph = None if options.graph is None else read_camera_graph(options.graph)
     model = _model(options)
+    case = open_case(gallery, options.case, options.state)
+    queries = queries_of(gallery, options, model=model, folder=options.out or temporary, case=case)
     results = search(
         gallery,
-        queries_of(gallery, options, model=model, folder=options.out or temporary),
+        queries,
         rules=rules,
         top=options.top,
         min_score=options.min_score,
         meaning=meaning,
         graph=graph,
         rerank_depth=options.rerank,
-        feedback=_feedback(gallery, options),
+        feedback=_feedback(gallery, options, case, queries),
     )
     people = [_people(gallery, result, meaning, graph) if options.group else [] for result in results]
     whys = [_whys(gallery, result, options, model) if options.why else [] for result in results]
@@ -241,26 +247,17 @@ def _model(options: SearchOptions) -> LoadedModel | None:
     return load_checkpoint(options.checkpoint)
 
 
-def _feedback(gallery: Gallery, options: SearchOptions) -> Feedback:
+def _feedback(
+    gallery: Gallery, options: SearchOptions, case: OpenCase | None, queries: Sequence[AnyQuery]
+) -> Feedback:
     """What was said now and, in a case, before; written down before the search."""
-    from xreid.retrieval.answers import answers_folder
     from xreid.retrieval.feedback import Feedback
-    from xreid.retrieval.feedback_store import FeedbackStore
-    from xreid.retrieval.forgetting import forget_erased
 
     confirmed, rejected = (
         [gallery.find(name).id for name in names] for names in (options.confirm, options.reject)
     )
     said = Feedback(confirmed=tuple(confirmed), rejected=tuple(rejected))
-    if options.case is None:
-        return said
-    folder = answers_folder(gallery, options.state)
-    forget_erased(gallery, folder)
-    store = FeedbackStore(folder)
-    said = store.load(options.case).confirm(*confirmed).reject(*rejected)
-    if confirmed or rejected:
-        store.save(options.case, said)
-    return said
+    return said if case is None else case.judged(queries, confirm=confirmed, reject=rejected)
 
 
 def _alerts(gallery: Gallery, options: SearchOptions) -> list[Alert]:

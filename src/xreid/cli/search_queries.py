@@ -13,13 +13,19 @@ from xreid.retrieval.queries import AnyQuery, Query, queries_from_gallery, queri
 
 if TYPE_CHECKING:
     from xreid.cli.search import SearchOptions
+    from xreid.cli.search_case import OpenCase
     from xreid.inference.checkpoint import LoadedModel
 
 Box = tuple[float, float, float, float]
 
 
 def queries_of(
-    gallery: Gallery, options: SearchOptions, *, model: LoadedModel | None, folder: Path
+    gallery: Gallery,
+    options: SearchOptions,
+    *,
+    model: LoadedModel | None,
+    folder: Path,
+    case: OpenCase | None = None,
 ) -> Sequence[AnyQuery]:
     """The queries that the options name, as one where they are to be put together.
 
@@ -28,8 +34,11 @@ def queries_of(
         options: Of the verb.
         model: For pictures and videos.
         folder: Where crops of a video are written.
+        case: Whose own queries count where none are named: as one, for a case is about one person.
     """
     queries = [*_named(gallery, options), *_seen(gallery, options, model, folder)]
+    if not queries and case is not None and (kept := case.queries()):
+        return [together(kept, fusion="mean" if options.fuse == "apart" else options.fuse)]
     if not queries:
         raise ConfigError(
             "no query was named", expected=f"--tracklet NAME, of {_some(gallery, options.query)}"

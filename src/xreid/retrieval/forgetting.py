@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xreid.retrieval.alerts import AlertLog
-from xreid.retrieval.feedback_store import FeedbackStore
+from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector
 from xreid.retrieval.watch import Watched, WatchExample, WatchList, without_examples
 
@@ -80,7 +80,7 @@ def forget_erased(gallery: Gone, folder: Path) -> Forgotten:
     if not folder.is_dir():
         return Forgotten()
     receipts = [receipt for receipt in gallery.receipts() if receipt.kind == "erase" and not receipt.dry_run]
-    watch, log, cases = WatchList(folder), AlertLog(folder), FeedbackStore(folder)
+    watch, log, cases = WatchList(folder), AlertLog(folder), Cases(folder)
     shown = {one.id for person in watch.people for one in person.examples if one.id is not None}
     told = {alert.tracklet_id for alert in log.alerts()} | cases.ids()
     gone = (shown | told) - gallery.present(shown | told)

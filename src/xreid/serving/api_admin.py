@@ -20,7 +20,6 @@ def erase(asked: Erasure, who: Admin, site: Here) -> dict[str, Any]:
     if not asked.dry_run:
         count = {"names": len(asked.names), "identities": len(asked.identities)}
         site.audit.write(who.name, "erase asked", count)
-    gone = [] if asked.dry_run else _ids(site, asked)
     receipt = site.backend.erase(
         names=asked.names,
         identities=asked.identities,
@@ -30,7 +29,6 @@ def erase(asked: Erasure, who: Admin, site: Here) -> dict[str, Any]:
     )
     if not asked.dry_run:
         site.clips.forget()
-        site.cases.forget(gone)
         site.audit.write(who.name, "erased", {"receipt": receipt.id, "tracklets": receipt.tracklets})
     return asdict(receipt)
 
@@ -61,14 +59,3 @@ def audit_log(
         if verdict is None or verdict.broken_at is None
         else f"line {verdict.broken_at}: {verdict.why}",
     )
-
-
-def _ids(site: Here, asked: Erasure) -> list[str]:
-    from xreid.retrieval.columns import Filter
-
-    wanted = []
-    if asked.names:
-        wanted.append(Filter(names=tuple(asked.names)))
-    if asked.identities:
-        wanted.append(Filter(identities=tuple(asked.identities)))
-    return [entry.id for rules in wanted for entry in site.backend.gallery.walk(rules)]

@@ -7,11 +7,12 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
+from xreid.core.errors import ProtocolError
+from xreid.retrieval.cases import now
 from xreid.retrieval.gallery import Entry
 from xreid.serving.api_uploads import query_view
 from xreid.serving.auth import Here, Operator, Viewer
 from xreid.serving.case_page import case_page
-from xreid.serving.cases import now
 from xreid.serving.ids import Id, TrackletId
 from xreid.serving.problems import Refusal
 from xreid.serving.schemas import CaseChange, CaseFile, CaseView, NewCase, NewJudgement, TrackletView
@@ -43,15 +44,16 @@ def one_case(case_id: Id, who: Viewer, site: Here) -> CaseFile:
     case = site.cases.get(case_id)
     named = (*case.tracklets, *(one.tracklet for one in case.judgements))
     known = {entry.id: entry for entry in site.backend.known(named)}
+    uploaded = site.queries.known(case.queries)
     return CaseFile(
         case=CaseView.of(case),
         searched_for=[TrackletView.of(known[name]) for name in case.tracklets if name in known],
-        uploaded=[query_view(site.queries.get(name)) for name in case.queries],
+        uploaded=[query_view(query) for query in uploaded],
         confirmed=[
             TrackletView.of(e) for e in in_time([known[n] for n in case.judged("confirmed") if n in known])
         ],
         rejected=[TrackletView.of(known[name]) for name in case.judged("rejected") if name in known],
-        missing=len(set(named)) - len(known),
+        missing=len(set(named)) - len(known) + len(case.queries) - len(uploaded),
     )
 
 
@@ -73,7 +75,7 @@ def delete_case(case_id: Id, who: Operator, site: Here) -> None:
     site.audit.write(who.name, "case deleted", {"case": case_id})
     site.cases.delete(case_id)
     for query in set(case.queries) - site.cases.queries_in_use():
-        site.queries.delete(query)
+        site.queries.kept.delete(query)
 
 
 @router.put("/{case_id}/judgements/{tracklet}")
@@ -117,8 +119,8 @@ def in_time(entries: list[Entry]) -> list[Entry]:
 def _require(site: Site, tracklets: list[str], queries: list[str]) -> None:
     """Refuse what is not there."""
     try:
-        site.backend.entries(tracklets)
+        site.backend.gallery.entries(tracklets)
         for query in queries:
             site.queries.get(query)
-    except Refusal as refusal:
-        raise Refusal(422, refusal.what, todo=refusal.parts["todo"]) from refusal
+    except ProtocolError as error:
+        raise Refusal(422, error.what, todo=error.todo) from error

@@ -102,10 +102,7 @@ def audited(site: Site, asked: NewSearch, *, searched: int, found: int) -> dict[
 def examples_of(site: Site, tracklets: Sequence[str], queries: Sequence[str]) -> list[Query]:
     """Tracklets of the gallery and uploaded queries, as the search takes them."""
     found = site.backend.queries_of(list(dict.fromkeys(tracklets)))
-    for stored in map(site.queries.get, dict.fromkeys(queries)):
-        root, vector = site.queries.root(stored), site.queries.vector(stored)
-        found.append(Query(tracklet=stored.tracklet, root=root, vector=vector, id=None))
-    return found
+    return [*found, *map(site.queries.query, dict.fromkeys(queries))]
 
 
 def transition_view(found: Transition | None) -> TransitionView | None:
@@ -133,11 +130,7 @@ def _feedback(site: Site, asked: NewSearch) -> Feedback:
         return Feedback()
     case = site.cases.get(asked.case)
     known = {entry.id for entry in site.backend.known([one.tracklet for one in case.judgements])}
-    known -= set(asked.tracklets)
-    return Feedback(
-        confirmed=tuple(one for one in case.judged("confirmed") if one in known),
-        rejected=tuple(one for one in case.judged("rejected") if one in known),
-    )
+    return case.feedback(known - set(asked.tracklets))
 
 
 def _hit(hit: Hit) -> HitView:

@@ -12,11 +12,11 @@ from fastapi.responses import FileResponse
 
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.spectrum import CHROMA_LIMIT
+from xreid.retrieval.uploaded_queries import StoredQuery
 from xreid.serving.api_gallery import JPEG, clip_response, frame_response
 from xreid.serving.auth import Here, Operator, Viewer
 from xreid.serving.ids import Id
 from xreid.serving.problems import Refusal
-from xreid.serving.queries import StoredQuery
 from xreid.serving.schemas import NewQuery, QueryView, UploadView
 from xreid.serving.site import Site
 from xreid.serving.uploads import Upload
@@ -55,7 +55,7 @@ def delete_upload(upload_id: Id, who: Operator, site: Here) -> None:
     if upload_id in site.jobs.uploads_in_use():
         raise Refusal(409, "a job still needs this upload", todo="Cancel the job first.")
     _mine(site, upload_id, who.name)
-    site.uploads.delete(upload_id)
+    site.uploads.kept.delete(upload_id)
 
 
 @router.get("/uploads/{upload_id}/picture", response_class=Response, responses=JPEG)
@@ -67,7 +67,7 @@ def upload_picture(
     height: Annotated[int, Query(ge=16, le=1080)] = 720,
 ) -> Response:
     """A picture of an upload at a moment, to draw the box on; browsers know fewer formats than we do."""
-    found, room = _mine(site, upload_id, who.name), site.queries.room()
+    found, room = _mine(site, upload_id, who.name), site.queries.kept.room()
     try:
         asked = {"from_s": at_s, "to_s": at_s, "frames": 1, "height": height}
         files = site.uploads.pictures(found, room, **asked).files
@@ -83,7 +83,7 @@ def make_query(asked: NewQuery, who: Operator, site: Here) -> QueryView:
     """Cut a person out of uploads, and embed the pictures, so that they can be searched for."""
     site.backend.require_model()
     uploads = [_mine(site, cut.upload, who.name) for cut in asked.cuts]
-    room = site.queries.room()
+    room = site.queries.kept.room()
     try:
         frames, chroma = _cut(site, asked, uploads, room)
         guessed = asked.modality == "auto"
@@ -118,7 +118,7 @@ def delete_query(query_id: Id, who: Operator, site: Here) -> None:
     site.queries.get(query_id)
     if query_id in site.cases.queries_in_use():
         raise Refusal(409, "a case needs this query", todo="Take it out of the case first.")
-    site.queries.delete(query_id)
+    site.queries.kept.delete(query_id)
 
 
 @router.get("/queries/{query_id}/frames/{number}", response_class=Response, responses=JPEG)

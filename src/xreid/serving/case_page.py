@@ -24,7 +24,7 @@ from xreid.retrieval.page import name_of, show_span
 from xreid.serving.clips import read_frame
 
 if TYPE_CHECKING:
-    from xreid.serving.cases import Case, Judgement
+    from xreid.retrieval.cases import Case, Judgement
     from xreid.serving.site import Site
 
 _FRAMES, _HEIGHT = 6, 240
@@ -38,7 +38,7 @@ def case_page(site: Site, case: Case, *, exported_by: str, at: str) -> tuple[str
     judged = {one.tracklet: one for one in case.judgements}
     entries = {entry.id: entry for entry in site.backend.known([*case.tracklets, *judged])}
     searched = [_part(entries[i].tracklet, entries[i].root, i) for i in case.tracklets if i in entries]
-    for stored in map(site.queries.get, case.queries):
+    for stored in site.queries.known(case.queries):
         part = _part(stored.tracklet, site.queries.root(stored), stored.id)
         searched.append({**part, "uploads": list(stored.uploads)})
     groups = {"searched_for": searched}

@@ -1,9 +1,7 @@
-"""Names that the server gives to what it stores; nothing that a client sends ever becomes part of a path."""
+"""The ids in addresses; and a place in a queue."""
 
 from __future__ import annotations
 
-import re
-import secrets
 import threading
 from typing import Annotated
 
@@ -11,25 +9,8 @@ from fastapi import Path
 
 from xreid.serving.problems import Refusal
 
-_ID = re.compile(r"[0-9a-f]{16}")
 Id = Annotated[str, Path(pattern=r"^[0-9a-f]{16}$", description="16 hexadecimal digits")]
 TrackletId = Annotated[str, Path(min_length=1, max_length=64, pattern=r"^[0-9a-f]+$")]
-
-
-def new_id() -> str:
-    """64 random bits, as 16 hexadecimal digits."""
-    return secrets.token_hex(8)
-
-
-def checked(name: str, *, what: str) -> str:
-    """The name, where it is one that we may have given.
-
-    Raises:
-        Refusal: 404: it is not.
-    """
-    if not _ID.fullmatch(name):
-        raise Refusal(404, f"there is no {what} {name[:40]!r}")
-    return name
 
 
 class Busy:

@@ -16,9 +16,9 @@ from typing import Any, Literal
 
 from xreid.core.errors import XReidError
 from xreid.core.files import read_json, sha256_of_value, write_json
+from xreid.retrieval.cases import now
+from xreid.retrieval.kept import new_id
 from xreid.serving.backend import Backend
-from xreid.serving.cases import now
-from xreid.serving.ids import new_id
 from xreid.serving.problems import Refusal
 from xreid.serving.steps import CancelledError, Step, run_steps
 

@@ -12,6 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from xreid.core.errors import ConfigError, DataError, ProtocolError, XReidError
+from xreid.retrieval.kept import NotHereError
 
 MEDIA_TYPE = "application/problem+json"
 _LOG = logging.getLogger("xreid.serving")
@@ -83,7 +84,8 @@ def install(app: FastAPI) -> None:
 
 def of_error(error: XReidError) -> JSONResponse:
     """What an error of the package means to a client."""
-    status = 422 if isinstance(error, ProtocolError | ConfigError | DataError) else 500
+    known = isinstance(error, ProtocolError | ConfigError | DataError)
+    status = 404 if isinstance(error, NotHereError) else 422 if known else 500
     return problem(status, error.what, expected=error.expected, got=error.got, todo=error.todo)
 
 

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from xreid.core.tracklets import Modality
+from xreid.retrieval.cases import Case
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Entry
-from xreid.serving.cases import Case
 from xreid.serving.jobs import Job
 
 Text = Annotated[str, Field(max_length=200)]
@@ -313,7 +313,7 @@ class CaseFile(Model):
     uploaded: list[QueryView]
     confirmed: list[TrackletView] = Field(description="In order of time; unknown times last")
     rejected: list[TrackletView]
-    missing: int = Field(description="Tracklets that are not in the gallery any more")
+    missing: int = Field(description="Tracklets that are not in the gallery any more, and queries likewise")
 
 
 class NewJob(Model):

@@ -7,15 +7,16 @@ from pathlib import Path
 
 from fastapi import Request
 
+from xreid.retrieval.cases import Cases
+from xreid.retrieval.gallery_address import Address
+from xreid.retrieval.uploaded_queries import Queries
 from xreid.serving.audit import AuditLog
 from xreid.serving.backend import Backend
-from xreid.serving.cases import Cases
 from xreid.serving.clips import Clips
 from xreid.serving.config import ServeConfig
 from xreid.serving.footage import Footage
 from xreid.serving.jobs import Jobs
 from xreid.serving.metrics import Metrics
-from xreid.serving.queries import Queries
 from xreid.serving.sessions import Attempts, Sessions
 from xreid.serving.tokens import TokenFile
 from xreid.serving.uploads import Uploads
@@ -67,7 +68,7 @@ class Site:
         backend = Backend(
             config.gallery,
             checkpoint=config.checkpoint,
-            answers=state / "answers" if "://" in config.gallery else None,
+            answers=None if Address.parse(config.gallery) is None else state / "answers",
             graph=config.graph,
         )
         tokens = None if config.token_file is None else TokenFile(config.token_file)
@@ -92,8 +93,8 @@ class Site:
             audit=audit,
             clips=clips,
             uploads=Uploads(state / "uploads", limits=limits),
-            queries=Queries(state / "queries", keep_s=60 * limits.keep_minutes),
-            cases=Cases(state / "cases"),
+            queries=Queries(backend.answers),
+            cases=Cases(backend.answers),
             jobs=Jobs(state / "jobs", backend=backend),
             metrics=Metrics(),
             footage=Footage(config.footage, work=state / "work", clips=clips, limits=limits),
@@ -101,8 +102,9 @@ class Site:
 
     def sweep(self) -> None:
         """Delete uploads and queries whose time is over."""
-        self.uploads.sweep(spare=self.jobs.uploads_in_use())
-        self.queries.sweep(spare=self.cases.queries_in_use())
+        over_s = 60 * self.config.limits.keep_minutes
+        self.uploads.kept.sweep(older_than_s=over_s, spare=self.jobs.uploads_in_use())
+        self.queries.kept.sweep(older_than_s=over_s, spare=self.cases.queries_in_use())
 
     def close(self) -> None:
         """Stop the work in the background and let go of the files."""

@@ -5,19 +5,16 @@ from __future__ import annotations
 import hashlib
 import re
 import shutil
-import tempfile
-import threading
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from xreid.core.errors import XReidError
-from xreid.core.files import read_json, write_json
+from xreid.retrieval.kept import KeptFolders, new_id
 from xreid.serving.config import MIB, Limits
 from xreid.serving.decoding import Decoded, decode
-from xreid.serving.ids import Busy, checked, new_id
+from xreid.serving.ids import Busy
 from xreid.serving.problems import Refusal
 from xreid.serving.sniff import HEAD_BYTES, Kind, kind_of
 
@@ -64,15 +61,8 @@ class Uploads:
     """
 
     def __init__(self, folder: Path, *, limits: Limits) -> None:
-        self.folder, self.limits = folder, limits
+        self.kept, self.limits = KeptFolders(folder, what="upload", todo="Send the file again."), limits
         self._decoding = Busy("a decoder", waiting=8)
-        self._lock = threading.Lock()
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise XReidError(f"cannot write {folder}: {error.strerror}") from error
-        for stray in folder.glob(".*"):
-            shutil.rmtree(stray, ignore_errors=True)  # halves of uploads, left by a kill
 
     async def receive(self, chunks: AsyncIterator[bytes]) -> tuple[Path, str, int]:
         """Write a body to a temporary folder: the folder, the hash and the size of the file in it.
@@ -81,7 +71,7 @@ class Uploads:
             Refusal: 507 where no room is left, 422 for an empty body.
         """
         room = self.limits.uploads_mib * MIB - self._held()
-        folder = Path(tempfile.mkdtemp(prefix=".", dir=self.folder))
+        folder = self.kept.room()
         digest, size = hashlib.sha256(), 0
         try:
             with open(folder / "file", "wb") as file:
@@ -129,8 +119,7 @@ class Uploads:
                 chroma=seen.chroma,
                 made=time.time(),
             )
-            write_json(folder / "upload.json", asdict(upload))
-            folder.rename(self.folder / upload.id)
+            self.kept.put(folder, upload.id, asdict(upload))
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -140,37 +129,22 @@ class Uploads:
         """An upload.
 
         Raises:
-            Refusal: 404: there is none, or its time is over.
+            NotHereError: There is none, or its time is over.
         """
-        path = self.folder / checked(name, what="upload") / "upload.json"
-        if not path.is_file():
-            raise Refusal(404, f"there is no upload {name}", todo="Send the file again.")
-        plain = read_json(path, what="upload")
+        plain = self.kept.record(name)
         return Upload(**{**plain, "kind": Kind(**plain["kind"])})
 
     def path(self, upload: Upload) -> Path:
         """Where its bytes lie."""
-        return self.folder / upload.id / "file"
+        return self.kept.at(upload.id) / "file"
 
     def pictures(self, upload: Upload, out: Path, **asked: Any) -> Decoded:
         """Decode pictures of an upload into a folder; see `decoding.Request` for what can be asked."""
         with self._decoding:
             return decode(self.path(upload), upload.kind, limits=self.limits, out=str(out), **asked)
 
-    def delete(self, name: str) -> None:
-        """Delete an upload."""
-        with self._lock:
-            shutil.rmtree(self.folder / checked(name, what="upload"), ignore_errors=True)
-
-    def sweep(self, *, spare: Collection[str] = ()) -> None:
-        """Delete uploads whose time is over, but for those that are still needed."""
-        before = time.time() - 60 * self.limits.keep_minutes
-        for path in self.folder.glob("[0-9a-f]*"):
-            if path.name not in spare and path.stat().st_mtime < before:
-                self.delete(path.name)
-
     def _held(self) -> int:
-        return sum(path.stat().st_size for path in self.folder.glob("*/file"))
+        return sum(path.stat().st_size for path in self.kept.folder.glob("*/file"))
 
 
 def _shown(name: str) -> str:
