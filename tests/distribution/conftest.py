@@ -1,4 +1,4 @@
-"""The archive of the embedding tests, and one Ray for all tests: starting takes seconds."""
+"""The archive of the embedding tests, and one Ray for all tests that ask for it: starting takes seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tests.inference.conftest import archive, table
 __all__ = ["archive", "table"]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def local_cluster() -> Iterator[None]:
     """Four cores, said to be: Ray Data keeps one for itself. Workers find the tests as this process does."""
     ray = pytest.importorskip("ray", reason="the extra [ray] is not installed")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from tests.distribution.dying import die_once
+from tests.distribution.refusing import Refusing
 from tests.inference.small import write_model
 from xreid.cli.main import main
 from xreid.core.embeddings import EmbeddingSet
@@ -37,15 +39,7 @@ class Mortal(PartEmbedder):
         return given
 
 
-class Refusing:
-    """Cannot do item 1."""
-
-    def do(self, item: int) -> dict[str, Any]:
-        if item == 1:
-            raise XReidError("item 1 cannot be done", todo="Leave it out.")
-        return {"item": item}
-
-
+@pytest.mark.usefixtures("local_cluster")
 def test_the_same_vectors_with_a_killed_worker_and_work_found_done(
     table: TrackletTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -78,12 +72,26 @@ def test_the_same_vectors_with_a_killed_worker_and_work_found_done(
     assert not job.folder.exists()
 
 
-def test_a_problem_of_a_worker_stops_all_and_says_why() -> None:
-    with pytest.raises(XReidError, match=r"item 1 cannot be done\. Leave it out"):
-        list(do_all([0, 1, 2], Refusing, {}, cluster=TWO))
+@pytest.mark.usefixtures("local_cluster")
+@pytest.mark.parametrize(
+    ("made", "message"),
+    [(True, r"item 1 cannot be done\. Leave it out"), (False, r"the worker cannot be made\. Mend it")],
+)
+def test_a_problem_of_a_worker_stops_all_and_says_why(made: bool, message: str) -> None:
+    with pytest.raises(XReidError, match=message):
+        list(do_all([0, 1, 2], Refusing, {"made": made}, cluster=Cluster(workers=1, cpus=0.5)))
 
 
-def test_a_worker_that_cannot_be_made_says_why(table: TrackletTable, tmp_path: Path) -> None:
+def here(items: Sequence[int], make: Any, arguments: Any, *, cluster: Cluster) -> Iterator[dict[str, Any]]:
+    """What `do_all` does, in this process."""
+    worker = make(**arguments)
+    yield from (worker.do(item) for item in items)
+
+
+def test_what_cannot_be_embedded_leaves_nothing(
+    table: TrackletTable, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xreid.distribution.embedding.do_all", here)
     write_model(tmp_path / "model")
     table = TrackletTable(root=tmp_path, rows=table.rows, source=table.source)  # no frames there
     with pytest.raises(XReidError, match="cannot read"):
@@ -103,6 +111,7 @@ def test_workers_that_cannot_be(wrong: dict[str, Any]) -> None:
         Cluster(**wrong)
 
 
+@pytest.mark.usefixtures("local_cluster")
 def test_the_command(archive: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_model(tmp_path / "run" / "checkpoint")
     place = [str(tmp_path / "run"), str(archive)]

@@ -23,6 +23,7 @@ class Mortal(RecordingIngester):
         return given
 
 
+@pytest.mark.usefixtures("local_cluster")
 def test_the_same_tracklets_with_a_killed_worker(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
