@@ -123,6 +123,19 @@ def test_a_session_needs_its_csrf_token(opened: Open, tokens: Tokens) -> None:
     assert client.get("/api/v1/gallery").status_code == 401
 
 
+def test_a_session_ends_with_its_token(opened: Open, tokens: Tokens) -> None:
+    client = opened(token_file=tokens.file)
+    assert client.post("/api/v1/session", json={"token": tokens.operator}).status_code == 201
+    assert client.get("/api/v1/gallery").status_code == 200
+    held = json.loads(tokens.file.read_text())["tokens"]
+    tokens.file.write_text(json.dumps({"tokens": [one for one in held if one["role"] != "operator"]}))
+    answer = client.get("/api/v1/gallery")
+    assert answer.status_code == 401
+    assert "withdrawn" in answer.text
+    tokens.file.write_text(json.dumps({"tokens": held}))
+    assert client.get("/api/v1/gallery").status_code == 401, "it is over, also if the token comes back"
+
+
 def test_behind_tls_cookies_are_secure(opened: Open, tokens: Tokens) -> None:
     client = opened(token_file=tokens.file, behind_tls=True)
     begun = client.post("/api/v1/session", json={"token": tokens.viewer})
