@@ -39,11 +39,12 @@ _STRANGER = "stranger-"
 
 @dataclass(frozen=True, kw_only=True)
 class Watch:
-    """Somebody who is watched for: their examples, and the tracklets that came after."""
+    """Somebody who is watched for: their examples, and the tracklets that came after, theirs and others'."""
 
     person: str
     examples: tuple[Tracklet, ...]
-    later: tuple[Tracklet, ...]
+    later: tuple[Tracklet, ...] = ()
+    others: int = 0
 
 
 def sessions(rows: Sequence[Tracklet]) -> Iterator[list[int]]:
@@ -82,11 +83,12 @@ def run(
             alerts += check_watch(gallery, answers, calibration=calibration).new
             for person, watch in watches.items():
                 later = tuple(row for row in part.table.rows if row.identity == person)
-                watches[person] = replace(watch, later=watch.later + later)
+                others = watch.others + len(part) - len(later)
+                watches[person] = replace(watch, later=watch.later + later, others=others)
             for person, rows in newcomers(part.table.rows, set(watches)).items():
                 examples = tuple(rows if every else rows[:1])
                 _watch(gallery, answers, person, examples, far=far)
-                watches[person] = Watch(person=person, examples=examples, later=())
+                watches[person] = Watch(person=person, examples=examples)
     return list(watches.values()), alerts
 
 
@@ -118,6 +120,7 @@ def judged(watches: Sequence[Watch], alerts: Sequence[Alert], who: Mapping[str, 
         "right": len(right),
         "unclear": unclear,
         "wrong": len(alerts) - len(right) - unclear,
+        "tracklets_of_others": sum(watch.others for watch in watches),
         "tracklets_to_find": len(expected),
         "missed": len(expected - right),
         "people_who_come_again": len(come),
