@@ -18,6 +18,7 @@ from tests.serving.test_api import everything
 from tests.serving.test_uploads import send
 from tests.serving.world import as_bytes, person
 from xreid.core.embeddings import EmbeddingSet
+from xreid.evaluation.calibration import Calibration
 from xreid.retrieval.gallery import Gallery
 
 API = "/api/v1"
@@ -27,14 +28,19 @@ GRAPH = {
 }
 
 
-@pytest.fixture
-def calibrated(world: Path, opened: Open) -> TestClient:
-    """A server with a calibrated gallery and a camera graph."""
+def serve_calibrated(world: Path, opened: Open, calibration: Calibration) -> TestClient:
+    """A server with a gallery that carries this calibration, and a camera graph."""
     (world / "graph.json").write_text(json.dumps(GRAPH))
     made = EmbeddingSet.load(world / "imports" / "people")
-    meaning = json.loads(json.dumps(replace(CALIBRATION, origin=made.origin).to_json()))
+    meaning = json.loads(json.dumps(replace(calibration, origin=made.origin).to_json()))
     Gallery.create(world / "known").append(replace(made, calibration=meaning), name="people")
     return opened(gallery=str(world / "known"), graph=world / "graph.json")
+
+
+@pytest.fixture
+def calibrated(world: Path, opened: Open) -> TestClient:
+    """One of the tests' own calibration."""
+    return serve_calibrated(world, opened, CALIBRATION)
 
 
 def asked(client: TestClient, **values: Any) -> tuple[dict[str, Any], list[dict[str, Any]]]:
