@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
+import random
 import re
 import signal
 import socket
@@ -84,7 +86,7 @@ def in_process(work: Callable[..., None], *arguments: Any) -> int | None:
     """Run a function of this module's kind (importable) in another process; its exit code, -9 if killed."""
     process = spawner().Process(target=work, args=arguments)
     process.start()
-    process.join(120)
+    process.join(240)
     assert process.exitcode is not None, "the process hangs"
     return process.exitcode
 
@@ -145,10 +147,12 @@ def train_as_rank(config: TrainConfig, data: Path, out: Path, rank: int, size: i
 
 
 def free_port() -> int:
-    """A port nobody listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A port nobody listens on, below those that the kernel gives to whoever connects meanwhile."""
+    for port in random.sample(range(15_000, 30_000), 100):
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no free port")
 
 
 def together(work: Callable[..., None], size: int, *arguments: Any) -> None:
@@ -158,5 +162,5 @@ def together(work: Callable[..., None], size: int, *arguments: Any) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(120)
+        process.join(240)
     assert [process.exitcode for process in processes] == [0] * size
