@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from starlette.testclient import TestClient
@@ -19,6 +20,26 @@ from xreid.serving.site import Site
 from xreid.serving.tokens import add_token
 
 Open = Callable[..., TestClient]
+
+
+@pytest.fixture(scope="module")
+def chromium() -> Iterator[Any]:
+    """One browser for all tests of a file; each makes a context of its own."""
+    from tests.serving.browsing import browser
+
+    with browser() as launched:
+        yield launched
+
+
+@pytest.fixture(scope="module")
+def full(made_world: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One server for all tests of a file that leave the gallery as it is: calibrated, graph, recordings."""
+    from tests.serving.browsing import write_full_world
+
+    folder = tmp_path_factory.mktemp("full")
+    running, stop = begin(config_of(made_world, folder / "state", **write_full_world(made_world, folder)))
+    yield running
+    stop()
 
 
 @pytest.fixture(scope="session")
@@ -91,30 +112,35 @@ class Running:
         return f"http://127.0.0.1:{self.port}"
 
 
-@pytest.fixture
-def run_server(world: Path) -> Iterator[Callable[..., Running]]:
-    """Starts servers in threads, as `xreid serve` does."""
+def begin(config: ServeConfig) -> tuple[Running, Callable[[], None]]:
+    """A server in a thread, as `xreid serve` makes it, and what stops it."""
     from xreid.serving.server import server
 
+    site = Site.open(config)
+    runner = server(config, site)
+    runner.config.host, runner.config.port = "127.0.0.1", 0
+    thread = threading.Thread(target=runner.run, daemon=True)
+    thread.start()
+    while not runner.started:
+        assert thread.is_alive(), "the server did not start"
+        time.sleep(0.02)
+
+    def stop() -> None:
+        runner.should_exit = True
+        thread.join(timeout=30)
+
+    return Running(port=runner.servers[0].sockets[0].getsockname()[1], site=site), stop
+
+
+@pytest.fixture
+def run_server(world: Path) -> Iterator[Callable[..., Running]]:
+    """Starts servers on a port; they stop at the end of the test."""
     stops: list[Callable[[], None]] = []
 
     def start(**values: object) -> Running:
-        config: ServeConfig = config_of(world, world / f"running{len(stops)}", **values)
-        site = Site.open(config)
-        runner = server(config, site)
-        runner.config.host, runner.config.port = "127.0.0.1", 0
-        thread = threading.Thread(target=runner.run, daemon=True)
-        thread.start()
-        while not runner.started:
-            assert thread.is_alive(), "the server did not start"
-            time.sleep(0.02)
-
-        def stop() -> None:
-            runner.should_exit = True
-            thread.join(timeout=30)
-
+        running, stop = begin(config_of(world, world / f"running{len(stops)}", **values))
         stops.append(stop)
-        return Running(port=runner.servers[0].sockets[0].getsockname()[1], site=site)
+        return running
 
     yield start
     for stop in stops:

@@ -16,6 +16,7 @@ import xreid
 from xreid.serving import (
     api_admin,
     api_cases,
+    api_follow,
     api_gallery,
     api_jobs,
     api_labels,
@@ -66,6 +67,7 @@ def create_app(site: Site) -> FastAPI:
         api_session,
         api_gallery,
         api_uploads,
+        api_follow,
         api_search,
         api_why,
         api_moments,

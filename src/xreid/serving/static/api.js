@@ -1,6 +1,12 @@
 // The API: one function that asks, and errors that say what to do.
 
 let csrf = null;
+let door = null; // asks for a token when the session is over; resolves to whether the same person is back
+
+/** What to do when a session is over in the middle of the work. */
+export function onSignedOut(ask) {
+  door = ask;
+}
 
 export class Problem extends Error {
   constructor(status, body) {
@@ -20,11 +26,12 @@ export async function ask(method, path, body = undefined, { signal, raw = false 
     answer = await fetch(`/api/v1${path}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body), signal, credentials: "same-origin" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
+    document.dispatchEvent(new CustomEvent("server-lost"));
     throw new Problem(0, { detail: "The server cannot be reached", todo: "Is it running? Is the network there?" });
   }
   if (!answer.ok) {
     const problem = new Problem(answer.status, await answer.json().catch(() => ({})));
-    if (answer.status === 401) document.dispatchEvent(new CustomEvent("signed-out"));
+    if (answer.status === 401 && path !== "/session" && door && (await door())) return ask(method, path, body, { signal, raw });
     throw problem;
   }
   if (raw) return answer;
@@ -46,15 +53,16 @@ export async function signIn(token) {
   return session;
 }
 
-/** Send a file, telling how much has gone. */
-export function send(file, told) {
+/** Send a file, telling how much has gone; a signal breaks it off. */
+export function send(file, told, signal = null) {
   return new Promise((resolve, reject) => {
     const request = new XMLHttpRequest();
+    signal?.addEventListener("abort", () => { request.abort(); reject(new DOMException("broken off", "AbortError")); }, { once: true });
     request.open("POST", `/api/v1/uploads?name=${encodeURIComponent(file.name.slice(0, 100))}`);
     request.setRequestHeader("content-type", "application/octet-stream");
     if (csrf) request.setRequestHeader("x-csrf-token", csrf);
     request.upload.onprogress = (event) => event.lengthComputable && told(event.loaded / event.total);
-    request.onerror = () => reject(new Problem(0, { detail: "The upload was broken off", todo: "The server may have refused its size." }));
+    request.onerror = () => reject(new Problem(0, { detail: "The upload was broken off", todo: "The server may have gone, or may have refused the size. Try again." }));
     request.onload = () => {
       let body = {};
       try { body = JSON.parse(request.responseText); } catch { /* not JSON: an error without details */ }
@@ -78,5 +86,7 @@ export function listed(filters, more = {}) {
 }
 
 const kind = (row) => (row.uploaded ? "queries" : "tracklets");
+/** The address of what the API has of a tracklet, or of a query made of a file. */
+export const partOf = (row, part) => `/api/v1/${kind(row)}/${row.id}/${part}`;
 export const frameOf = (row, height = 160, number = Math.floor(row.frames / 2)) => `/api/v1/${kind(row)}/${row.id}/frames/${number}?height=${height}`;
 export const clipOf = (row) => `/api/v1/${kind(row)}/${row.id}/clip.mp4`;

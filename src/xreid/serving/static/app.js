@@ -1,17 +1,21 @@
-// The page: who is there, which view is shown, keys that work everywhere, files dropped anywhere.
+// The page: who is there, which view is shown and at which address, keys that work everywhere, files dropped anywhere.
 
-import { ask, get, signIn, whoAmI } from "./api.js";
+import { ask, get, onSignedOut, whoAmI } from "./api.js";
 import { CasesView } from "./case.js";
+import { keepLine } from "./connection.js";
 import { count, dialog, h, tell, trouble } from "./dom.js";
 import { FootageView } from "./footage.js";
 import { LogView } from "./log.js";
 import { SearchView } from "./search.js";
+import { signInAgain, signInPage } from "./signin.js";
 import { WatchView } from "./watch.js";
 
 const place = document.getElementById("view");
+const ALERTS_EVERY_MS = 30_000, AWAY_MS = 600_000;
 const KEYS = [
   ["← ↑ ↓ →", "go from result to result"], ["Enter", "look at a result, or take a tracklet from the list"], ["c", "confirm the result"], ["x", "reject it"],
-  ["s", "search from it"], ["r", "go to the results"], ["/", "go to the list of tracklets"], ["u", "choose a file to search with"], ["1 – 5", "parts of the page"], ["Esc", "close a dialog"], ["?", "this help"],
+  ["e", "take it as a further example of the person"], ["s", "search from it alone"], ["w", "why it is a result"], ["m", "the moment in the recording"],
+  ["r", "go to the results"], ["/", "go to the list of tracklets"], ["u", "choose a file to search with"], ["1 – 5", "parts of the page"], ["Esc", "close a dialog"], ["?", "this help"],
 ];
 const world = { role: "viewer", gallery: null, cameras: [], views: {}, shown: null };
 
@@ -24,6 +28,11 @@ world.refresh = async () => {
   else world.views.Search = new SearchView(world);
   if (world.shown === "Search") show("Search");
 };
+/** The view shows something else: its address goes into the browser's history, so that Back and Reload work. */
+world.moved = () => {
+  const address = `#/${world.shown.toLowerCase()}${world.views[world.shown].address?.() ?? ""}`;
+  if (location.hash !== address) history.pushState(null, "", address);
+};
 
 function facts() {
   document.title = `xreid: ${world.gallery.name}`;
@@ -32,11 +41,27 @@ function facts() {
 }
 
 function show(name) {
-  world.views[world.shown]?.leave?.();
+  if (world.shown !== name) world.views[world.shown]?.leave?.();
   world.shown = name;
   place.replaceChildren(world.views[name].element);
-  world.views[name].enter?.();
-  for (const tab of document.querySelectorAll("#tabs button")) tab.setAttribute("aria-current", tab.textContent === name ? "page" : "false");
+  for (const tab of document.querySelectorAll("#tabs button")) tab.setAttribute("aria-current", tab.dataset.view === name ? "page" : "false");
+}
+
+async function open(name) {
+  show(name);
+  world.moved();
+  await world.views[name].enter?.();
+}
+
+/** Show what the address says. */
+async function follow() {
+  for (const box of document.querySelectorAll("dialog:not(.sign-in-again)")) box.close();
+  const [path, query] = location.hash.replace(/^#\//, "").split("?");
+  const [word, ...rest] = path.split("/");
+  const name = Object.keys(world.views).find((one) => one.toLowerCase() === word) ?? "Search";
+  show(name);
+  if (world.views[name].arrive) await world.views[name].arrive(new URLSearchParams(query), rest);
+  else await world.views[name].enter?.();
 }
 
 async function start() {
@@ -45,41 +70,48 @@ async function start() {
     world.role = session.role;
     document.getElementById("who").textContent = session.csrf ? `${session.name}, ${session.role}` : "";
     document.getElementById("sign-out").hidden = !session.csrf;
+    onSignedOut(() => signInAgain(session));
     const [gallery, cameras] = await Promise.all([get("/gallery"), get("/cameras")]);
     Object.assign(world, { gallery, cameras });
     facts();
     world.views = { Search: new SearchView(world), Cases: new CasesView(world), Watch: new WatchView(world), Footage: new FootageView(world) };
     if (world.role === "admin") world.views.Log = new LogView(world);
-    document.getElementById("tabs").replaceChildren(...Object.keys(world.views).map((name) => h("button.tab", { type: "button", onclick: () => show(name) }, name)));
-    show("Search");
+    document.getElementById("tabs").replaceChildren(...Object.keys(world.views).map((name) => h("button.tab", { type: "button", "data-view": name, onclick: () => open(name) }, name)));
+    await follow();
+    alerts();
   } catch (error) {
-    if (error.status !== 401) place.replaceChildren(h("div.narrow", {}, trouble(error, start)));
+    if (error.status === 401) signedOut();
+    else place.replaceChildren(h("div.narrow", {}, trouble(error, start)));
   }
 }
 
-function askForToken() {
-  if (document.getElementById("token")) return;
+function signedOut() {
+  onSignedOut(null);
   world.views[world.shown]?.leave?.();
   world.shown = null;
-  for (const box of document.querySelectorAll("dialog")) box.close();
   document.getElementById("tabs").replaceChildren();
   document.getElementById("sign-out").hidden = true;
   document.getElementById("who").textContent = "";
-  const field = h("input", { id: "token", type: "password", autocomplete: "current-password", required: true, "aria-describedby": "token-said" });
-  const said = h("p.bad", { id: "token-said", role: "alert" });
-  const form = h("form.card.sign-in", { onsubmit: async (event) => {
-    event.preventDefault();
-    try {
-      await signIn(field.value.trim());
-      form.remove();
-      await start();
-    } catch (error) {
-      said.textContent = [error.message, error.todo].filter(Boolean).join(". ");
-      field.select();
-    }
-  } }, h("h1", {}, "Sign in"), h("label.time", { for: "token" }, "your token", field), said, h("div.bar", {}, h("button.main", {}, "Sign in")));
-  place.replaceChildren(form);
-  field.focus();
+  signInPage(place, start);
+}
+
+let alertTimer = 0, lastTouch = Date.now();
+for (const what of ["pointerdown", "keydown"]) addEventListener(what, () => { lastTouch = Date.now(); }, { passive: true });
+/** How many alerts nobody has answered, on the tab; not asked for while nobody is there, since asking keeps a session open. */
+async function alerts() {
+  clearTimeout(alertTimer);
+  alertTimer = setTimeout(alerts, ALERTS_EVERY_MS);
+  if (!world.shown || document.hidden || Date.now() - lastTouch > AWAY_MS) return;
+  const open = (await get("/alerts").catch(() => [])).filter((one) => !one.word).length;
+  const tab = document.querySelector("#tabs [data-view=Watch]");
+  tab?.replaceChildren("Watch", open ? h("span.count", { "aria-label": `, ${count(open, "new alert")}` }, open) : "");
+}
+world.alerts = alerts;
+
+/** The server was away and is back: what failed is asked again. */
+function back() {
+  if (!world.shown) start();
+  else (world.views[world.shown].back ?? world.views[world.shown].enter)?.call(world.views[world.shown]);
 }
 
 function help() {
@@ -87,23 +119,25 @@ function help() {
   dialog("Keyboard", h("dl.keys", {}, KEYS.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])), h("p.soft.small", {}, "Shift and click (or Enter) in the list picks several tracklets of one person."));
 }
 
-document.addEventListener("signed-out", askForToken);
 document.getElementById("help").addEventListener("click", help);
 document.getElementById("sign-out").addEventListener("click", async () => {
   await ask("DELETE", "/session").catch((error) => tell(error.message, "bad"));
-  askForToken();
+  signedOut();
 });
 document.addEventListener("keydown", (event) => {
-  if (event.target.matches("input, textarea, select") || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog") || !world.shown) return;
+  const writes = event.target.matches("input, textarea, select") && !event.target.matches("[type=radio], [type=checkbox]");
+  if (writes || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog") || !world.shown) return;
   const names = Object.keys(world.views);
   if (event.key === "?") help();
-  else if (/^[1-9]$/.test(event.key) && names[event.key - 1]) show(names[event.key - 1]);
+  else if (/^[1-9]$/.test(event.key) && names[event.key - 1]) open(names[event.key - 1]);
   else if (!world.views[world.shown].key?.(event)) return;
   event.preventDefault();
 });
+addEventListener("focus", () => { if (world.shown === "Cases" && !world.views.Cases.at) world.views.Cases.enter(); }); // others, and the command line, open cases too
+addEventListener("popstate", () => { if (world.shown) follow(); });
 
 const drop = document.getElementById("drop");
-const files = (event) => event.dataTransfer?.types.includes("Files") && world.shown === "Search" && world.role !== "viewer";
+const files = (event) => event.dataTransfer?.types.includes("Files") && world.shown === "Search" && world.role !== "viewer" && !document.querySelector("dialog");
 document.addEventListener("dragover", (event) => { if (event.dataTransfer?.types.includes("Files")) event.preventDefault(); if (files(event)) drop.hidden = false; });
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) drop.hidden = true; });
 document.addEventListener("drop", (event) => {
@@ -112,4 +146,5 @@ document.addEventListener("drop", (event) => {
   if (files(event) && event.dataTransfer.files[0]) world.views.Search.upload(event.dataTransfer.files[0]);
 });
 
+keepLine(back);
 start();

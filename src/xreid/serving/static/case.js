@@ -1,9 +1,9 @@
 // The case at hand: opened with the first judgement, so that nothing that was said is lost; and the list of all.
 
 import { ask, get, post } from "./api.js";
-import { camera, count, dialog, fill, h, span, tag, tell, trouble } from "./dom.js";
+import { camera, count, dialog, fill, h, short, span, tag, tell, trouble } from "./dom.js";
 import { picture } from "./moving.js";
-import { look } from "./results.js";
+import { look } from "./look.js";
 import { timeline } from "./timeline.js";
 
 export class Current {
@@ -88,7 +88,25 @@ export class CasesView {
     Object.assign(this, { world, element: h("div.narrow", {}) });
   }
 
+  address() {
+    return this.at ? `/${this.at}` : "";
+  }
+
+  async arrive(_, [id]) {
+    await (/^[0-9a-f]{16}$/.test(id ?? "") ? this.open(id) : this.enter());
+  }
+
+  leave() {
+    this.at = null;
+  }
+
+  back() {
+    return this.at ? this.open(this.at) : this.enter();
+  }
+
   async enter() {
+    this.at = null;
+    this.world.moved();
     try {
       const cases = await get("/cases");
       fill(this.element, h("h1", {}, "Cases"), cases.length
@@ -105,20 +123,22 @@ export class CasesView {
   }
 
   async open(id) {
+    this.at = id;
+    this.world.moved();
     try {
       const file = await get(`/cases/${id}`), may = this.world.role !== "viewer";
       const marks = [...file.searched_for.map((row) => ({ row, kind: "query" })), ...file.confirmed.map((row) => ({ row, kind: "confirmed" })), ...file.rejected.map((row) => ({ row, kind: "rejected" }))];
-      const group = (title, rows) => [h("h2", {}, title, h("small", {}, ` ${rows.length}`)), rows.length ? h("div.small-cards", {}, rows.map((row) => h("button.card.mini", { type: "button", onclick: () => look(row) }, picture(row, 160), h("b", {}, row.name), tag(row.modality), h("span.small", {}, row.uploaded ? "from a file" : camera(row)), h("span.soft.small", {}, row.uploaded ? "" : span(row))))) : h("p.soft", {}, "none")];
+      const group = (title, rows) => [h("h2", {}, title, h("small", {}, ` ${rows.length}`)), rows.length ? h("div.small-cards", {}, rows.map((row) => h("button.card.mini", { type: "button", onclick: () => look(row, { may }) }, picture(row, 160), h("b", { title: row.name }, short(row.name, 18)), tag(row.modality), h("span.small", {}, row.uploaded ? "from a file" : camera(row)), h("span.soft.small", {}, row.uploaded ? "" : span(row))))) : h("p.soft", {}, "none")];
       const remove = async () => {
         if (!confirm(`Delete the case “${file.case.title}” with what was said in it?`)) return;
         try { await ask("DELETE", `/cases/${id}`); tell("Deleted"); this.enter(); } catch (error) { tell(error.message, "bad"); }
       };
       const note = h("textarea", { rows: 3, maxlength: 4000, value: file.case.note, disabled: !may, onchange: async () => { try { await ask("PATCH", `/cases/${id}`, { note: note.value }); tell("Stored"); } catch (error) { tell(error.message, "bad"); } } });
-      fill(this.element, 
-        h("button.plain", { type: "button", onclick: () => this.enter() }, "← All cases"), h("h1", {}, file.case.title),
-        h("div.bar", {}, may && h("button.main", { type: "button", onclick: () => this.world.resume(file) }, "Go on searching"), may && h("button", { type: "button", onclick: () => exported(id) }, "Export"), may && h("button.plain", { type: "button", onclick: remove }, "Delete")),
+      fill(this.element,
+        h("button.plain.back", { type: "button", onclick: () => this.enter() }, "← All cases"), h("h1", {}, file.case.title),
+        h("div.bar", {}, may && h("button.main", { type: "button", onclick: () => this.world.resume(file) }, "Go on searching"), may && h("button", { type: "button", onclick: () => exported(id) }, "Export"), h("button", { type: "button", onclick: () => print() }, "Print"), may && h("button.plain", { type: "button", onclick: remove }, "Delete")),
         file.missing ? h("div.warn", {}, h("p", {}, `${count(file.missing, "tracklet")} of this case are not in the gallery any more.`)) : "",
-        h("label.time", {}, "note", note), h("div.card", {}, timeline(marks, look)),
+        h("label.time", {}, "note", note), h("div.card", {}, timeline(marks, (row) => look(row, { may }))),
         ...group("Searched for", [...file.searched_for, ...file.uploaded.map((one) => ({ ...one, uploaded: true }))]), ...group("Confirmed", file.confirmed), ...group("Rejected", file.rejected));
     } catch (error) {
       fill(this.element, trouble(error, () => this.open(id)));

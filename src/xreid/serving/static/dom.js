@@ -10,7 +10,7 @@ export function h(kind, attributes = {}, ...children) {
     if (value === undefined || value === null || value === false) continue;
     if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
     else if (key === "style") for (const [what, how] of Object.entries(value)) element.style.setProperty(what, how);
-    else if (["value", "checked", "disabled", "muted", "loop", "playsInline", "hidden", "open"].includes(key)) element[key] = value;
+    else if (["value", "checked", "disabled", "selected", "muted", "loop", "playsInline", "hidden", "open"].includes(key)) element[key] = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
   element.append(...children.flat(3).filter(real));
@@ -54,6 +54,10 @@ export const camera = (row) => (row.camera === null ? "camera unknown" : `camera
 export const spectrum = (modality) => (modality === "ir" ? "infrared" : "visible");
 export const tag = (modality) => h(`span.tag.${spectrum(modality)}`, {}, spectrum(modality));
 export const count = (n, what) => `${n.toLocaleString("en")} ${what}${n === 1 ? "" : "s"}`;
+
+/** A long name without its middle: what tells tracklets apart is often its end. */
+export const short = (name, most = 28) => (name.length <= most ? name : `${name.slice(0, Math.floor(most / 2) - 3)}…${name.slice(-Math.ceil(most / 2) - 2)}`);
+export const percent = (p) => (p < 0.001 ? "< 0.1%" : p > 0.999 ? "> 99.9%" : `${(100 * p).toFixed(p < 0.1 || p > 0.9 ? 1 : 0)}%`);
 
 let toldTimer = 0;
 /** Say something for a moment; screen readers hear it too. */

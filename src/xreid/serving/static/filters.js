@@ -1,6 +1,7 @@
 // Cameras, times and the other filters.
 
 import { count, h, isDate, zone } from "./dom.js";
+import { labelField } from "./labels.js";
 
 const local = (seconds) => {
   const d = new Date(seconds * 1000);
@@ -54,7 +55,7 @@ export class Filters {
   }
 
   moreBox() {
-    const radio = (value, text) => h("label.radio", {}, h("input", { type: "radio", name: "modality", value, checked: value === "" }), ` ${text}`);
+    const radio = (value, text) => h("label.radio", {}, Object.assign(h("input", { type: "radio", name: "modality", value }), { defaultChecked: value === "" }), ` ${text}`);
     const places = this.gallery.places, sets = this.gallery.sets;
     const select = (name, title, options) => options.length > 1 && h("label.time", {}, title, h("select", { name }, h("option", { value: "" }, "all"), options.map(([value, text]) => h("option", { value }, text))));
     return h("fieldset", {}, h("legend", {}, "Modality"),
@@ -62,7 +63,7 @@ export class Filters {
       h("div.times", {},
         select("place", "place", places.map((one) => [one, one])),
         select("set", "set", sets.map((one) => [one.key, `${one.name} (${count(one.rows, "tracklet")})`])),
-        h("label.time", {}, "label", h("input", { type: "text", name: "label", maxlength: 100, autocomplete: "off" })),
+        h("label.time", {}, "label", labelField({}, "labels-filter")),
         h("label.time", {}, "least quality", h("input", { type: "number", name: "quality", min: 0, max: 1, step: 0.05 }))),
       h("button.plain.small", { type: "button", onclick: () => { this.element.reset(); this.changed(this.value()); } }, "Clear all filters"));
   }
@@ -81,5 +82,22 @@ export class Filters {
       labels: text("label") ? [text("label")] : [],
       min_quality: text("quality") === "" ? null : Number(text("quality")),
     };
+  }
+
+  /** What is filled in, for an address; empty where nothing is. */
+  asText() {
+    return new URLSearchParams([...new FormData(this.element)].filter(([, value]) => value !== "")).toString();
+  }
+
+  /** Fill in what an address says; returns the filters. */
+  fromText(text) {
+    this.element.reset();
+    const said = new URLSearchParams(text);
+    for (const field of this.element.elements) {
+      if (!field.name || !said.has(field.name)) continue;
+      if (field.type === "checkbox" || field.type === "radio") field.checked = said.getAll(field.name).includes(field.value);
+      else field.value = said.get(field.name);
+    }
+    return this.value();
   }
 }

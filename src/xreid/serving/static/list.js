@@ -1,10 +1,10 @@
 // A list of any length: only the rows in view are in the page, and pages of the list are fetched as they are reached.
 
 import { get, listed } from "./api.js";
-import { camera, count, fill, h, span, tag, trouble, utc } from "./dom.js";
+import { camera, count, fill, h, short, span, tag, trouble, utc } from "./dom.js";
 import { picture } from "./moving.js";
 
-const ROW = 78, PAGE = 200, SPARE = 6;
+const ROW = 78, PAGE = 500, SPARE = 6;
 
 export class TrackletList {
   /** @param choose called with a tracklet and whether it is added to those chosen before */
@@ -84,7 +84,7 @@ export class TrackletList {
     const act = (event) => { this.at = i; this.choose(item, event.shiftKey || event.ctrlKey || event.metaKey); };
     return h("div.line", { "data-key": key, id: `line-${item.id}`, role: "option", title: utc(item), style: { top: `${i * ROW}px` }, onclick: act, "aria-setsize": this.total, "aria-posinset": i + 1 },
       picture(item, 96),
-      h("div", {}, h("b", {}, item.name), h("div.small", {}, tag(item.modality), ` ${camera(item)}`), h("div.soft.small", {}, span(item))));
+      h("div", {}, h("b", { title: item.name }, short(item.name, 20)), h("div.small", {}, tag(item.modality), ` ${camera(item)}`), h("div.soft.small", {}, span(item))));
   }
 
   key(event) {

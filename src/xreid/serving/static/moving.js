@@ -1,40 +1,74 @@
 // Moving pictures of tracklets: they play while they are seen, and stand still for those who want that.
+// A list may hold a thousand of them, and a browser plays some dozens: a clip is there only while it is in view.
 
 import { clipOf, frameOf } from "./api.js";
 import { h, still } from "./dom.js";
 
+const PATIENCE_MS = 250; // whoever scrolls through a long list asks for no clips
+
 const seen = new IntersectionObserver((entries) => {
   for (const { target, isIntersecting } of entries) {
-    if (!isIntersecting) target.pause();
-    else if (!still() && !target.error) target.play().catch(() => {}); // a browser may refuse; the picture stays
+    clearTimeout(target.timer);
+    if (!isIntersecting) halt(target);
+    else if (!still()) target.timer = setTimeout(() => play(target), PATIENCE_MS);
   }
 }, { rootMargin: "80px" });
 
 /** A tracklet's frame; a word where it cannot be had. */
 export function picture(row, height = 160) {
-  const image = h("img.pic", { src: frameOf(row, height), alt: "", loading: "lazy", decoding: "async" });
-  image.addEventListener("error", () => image.replaceWith(h("div.pic.none", {}, "no picture")), { once: true });
+  return frame(frameOf(row, height), "");
+}
+
+/** A picture at an address; a word where it cannot be had. */
+export function frame(address, alt, kind = "img.pic") {
+  const image = h(kind, { src: address, alt, loading: "lazy", decoding: "async" });
+  image.addEventListener("error", () => image.replaceWith(h("div.pic.none", { role: alt ? "img" : null, "aria-label": alt || null }, "no picture")), { once: true });
   return image;
 }
 
-/** A tracklet as a moving clip. */
+/** A tracklet as a moving clip: a picture, and over it the video while it is looked at. */
 export function clip(row, { controls = false } = {}) {
-  const name = `${row.name}, moving`;
-  const video = h("video.pic", { muted: true, loop: true, playsInline: true, preload: controls ? "auto" : "none", poster: frameOf(row, 256), src: clipOf(row), controls, "aria-label": name, tabindex: controls ? null : "-1" });
-  video.addEventListener("error", () => video.replaceWith(picture(row, 256)), { once: true });
-  if (!controls) seen.observe(video);
-  else if (!still()) video.autoplay = true;
-  video.addEventListener("mouseenter", () => video.play().catch(() => {}));
-  return video;
+  const place = h("div.clip", {}, picture(row, 256));
+  place.row = row;
+  place.controls = controls;
+  if (controls) play(place);
+  else {
+    seen.observe(place);
+    place.addEventListener("mouseenter", () => play(place)); // asked for by hand, so also by those who want stillness
+  }
+  return place;
 }
 
-/** Stop watching what leaves the page. */
-export function release(place) {
-  for (const video of place.querySelectorAll("video")) {
-    seen.unobserve(video);
-    video.pause();
-    video.removeAttribute("src");
-    video.load();
+function play(place) {
+  if (place.querySelector("video")) return;
+  const { row, controls } = place;
+  const video = h("video.pic", { muted: true, loop: true, playsInline: true, preload: "auto", src: clipOf(row), controls, "aria-label": `${row.name}, moving`, tabindex: controls ? null : "-1", style: { visibility: "hidden" } });
+  video.addEventListener("loadeddata", () => { video.style.visibility = ""; }, { once: true });
+  video.addEventListener("error", () => video.remove(), { once: true }); // the picture stays
+  place.append(video);
+  if (!controls || !still()) video.play().catch(() => {}); // a browser may refuse; the picture stays
+}
+
+function halt(place) {
+  const video = place.querySelector("video");
+  if (!video) return;
+  video.pause();
+  video.removeAttribute("src");
+  video.load();
+  video.remove();
+}
+
+/** Stop what plays in a place that leaves the page. */
+export function quiet(place) {
+  for (const one of place.querySelectorAll(".clip")) {
+    seen.unobserve(one);
+    clearTimeout(one.timer);
+    halt(one);
   }
+}
+
+/** The same, and empty the place. */
+export function release(place) {
+  quiet(place);
   place.replaceChildren();
 }

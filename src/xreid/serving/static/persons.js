@@ -1,9 +1,9 @@
 // Results grouped into probable persons, each with the way over the cameras.
 
 import { post } from "./api.js";
-import { camera, count, fill, h, span, tag, trouble, utc } from "./dom.js";
+import { camera, count, fill, h, percent, span, tag, trouble, utc } from "./dom.js";
 import { picture } from "./moving.js";
-import { look, percent } from "./results.js";
+import { look } from "./look.js";
 
 /** A fold that groups when it is opened; body says what to search for. */
 export function personsBox(body) {

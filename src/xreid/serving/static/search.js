@@ -1,18 +1,22 @@
 // The view "Search": filters and tracklets on one side, the query, its results and the case on the other.
 
-import { post } from "./api.js";
+import { summary, priorLine } from "./answer.js";
+import { ask, get, post } from "./api.js";
+import { asked } from "./asked.js";
 import { caseBar, Current } from "./case.js";
-import { camera, count, fill, h, span, tag, tell, trouble } from "./dom.js";
+import { count, fill, h, tell, trouble } from "./dom.js";
 import { Filters } from "./filters.js";
 import { TrackletList } from "./list.js";
-import { clip, release } from "./moving.js";
-import { look, Results } from "./results.js";
+import { look } from "./look.js";
+import { orderBox } from "./order.js";
 import { personsBox } from "./persons.js";
+import { Results } from "./results.js";
 import { timeline } from "./timeline.js";
 import { fromFile } from "./upload.js";
 import { watchFor } from "./watch.js";
 
-const TOPS = [12, 30, 60, 120, 200];
+const MOST_EXAMPLES = 20; // what the server takes
+const ofFile = (one) => ({ ...one, uploaded: true, camera: null, start_s: null, end_s: null, labels: [] });
 
 export class SearchView {
   constructor(world) {
@@ -20,17 +24,19 @@ export class SearchView {
     this.may = world.role !== "viewer";
     this.query = [];
     this.answer = null;
-    this.filters = null;
+    this.order = { top: 30, rerank: 0 };
     this.current = new Current(() => this.judged());
     this.list = new TrackletList((row, more) => (this.may ? this.choose(row, more) : look(row)));
-    this.results = new Results({ judge: (hit, verdict) => this.judge(hit, verdict), more: (hit) => this.choose(hit.tracklet, false) }, this.may);
+    const context = () => ({ query: this.query, body: (row) => this.bodyFor(row), uploads: world.gallery.uploads });
+    this.results = new Results({ judge: (hit, verdict) => this.judge(hit, verdict), more: (hit) => this.choose(hit.tracklet, false), example: (row) => this.example(row), context }, this.may);
     this.element = this.build();
-    this.filterBox.changed(this.filterBox.value());
+    this.filters = this.filterBox.value();
+    this.list.load(this.filters);
   }
 
   build() {
     const { gallery, cameras } = this.world;
-    this.filterBox = new Filters(gallery, cameras, (value) => { this.filters = value; this.list.load(value); if (this.query.length && this.answer) this.search(); });
+    this.filterBox = new Filters(gallery, cameras, (value) => { this.filters = value; this.list.load(value); this.world.moved(); if (this.query.length && this.answer) this.search(); });
     this.file = h("input", { type: "file", accept: "image/*,video/*,.avi,.mkv,.ts", hidden: true, onchange: () => { if (this.file.files[0]) this.upload(this.file.files[0]); this.file.value = ""; } });
     this.queryBox = h("div.query-box", {});
     this.caseBox = h("div", {});
@@ -43,43 +49,59 @@ export class SearchView {
     return h("div.two-columns", {}, side, h("section.content", { "aria-label": "Search" }, this.queryBox, this.caseBox, this.head, this.answerBox, this.file));
   }
 
+  /** Take a tracklet, alone or with those chosen before; the second time it goes out again. */
   choose(row, more) {
     const same = (one) => one.id === row.id && !one.uploaded === !row.uploaded;
-    if (more) this.query = this.query.some(same) ? this.query.filter((one) => !same(one)) : [...this.query, row].slice(-20);
+    if (more && this.query.length >= MOST_EXAMPLES && !this.query.some(same)) {
+      tell(`More than ${MOST_EXAMPLES} examples are not taken`, "bad");
+      return;
+    }
+    if (more) this.query = this.query.some(same) ? this.query.filter((one) => !same(one)) : [...this.query, row];
     else {
       this.query = [row];
       this.current.leave();
     }
+    this.asks();
+  }
+
+  example(row) {
+    if (this.query.some((one) => one.id === row.id)) tell("It is searched with already");
+    else this.choose(row, true);
+  }
+
+  /** Somebody else is asked for: shown, searched, kept in the case and in the address. */
+  asks() {
     this.showQuery();
-    if (this.query.length) this.search();
-    else this.showAnswer((this.answer = null));
+    this.world.moved();
+    if (this.current.id !== null && this.query.length) {
+      const { tracklets, queries } = this.body();
+      ask("PATCH", `/cases/${this.current.id}`, { tracklets, queries }).catch((error) => tell(`The case was not changed: ${error.message}`, "bad"));
+    }
+    if (this.query.length) return this.search();
+    this.stop?.abort();
+    this.current.leave();
+    return this.showAnswer((this.answer = null));
   }
 
   upload(file) {
     if (!this.may) return;
-    fromFile(file, this.world.gallery, (query) => this.choose({ ...query, uploaded: true, camera: null, start_s: null, end_s: null }, false));
+    const more = this.query.length > 0;
+    fromFile(file, this.world.gallery, { more, made: (query, together) => this.choose(ofFile(query), together) });
   }
 
   showQuery() {
     this.list.mark(this.query.map((one) => one.id));
-    release(this.queryBox);
-    const ask = h("button.drop-zone", { type: "button", onclick: () => this.file.click() }, h("b", {}, "Drop a picture or clip"), h("span.soft.small", {}, "or choose a file (u)"));
-    if (!this.may) {
-      fill(this.queryBox, h("p.soft", {}, "You may look at what the cameras saw; searching needs the role operator."));
-      return;
-    }
-    const part = (row) => h("div.asked", {}, h("div.asked-shot", {}, clip(row)),
-      h("div", {}, h("b", {}, row.name), h("div", {}, tag(row.modality), row.guessed && h("span.soft.small", {}, " by its colours")), !row.uploaded && h("div.small", {}, camera(row)), h("div.soft.small", {}, row.uploaded ? `${count(row.frames, "picture")}, from your file` : span(row)),
-        h("div.acts", {}, h("button.plain", { type: "button", onclick: () => look(row) }, "Look"), h("button.plain", { type: "button", "aria-label": `Take ${row.name} out`, onclick: () => this.choose(row, true) }, "Take out"))));
-    fill(this.queryBox, h("h2", {}, this.query.length ? "Searched for" : "Whom do you look for?"),
-      !this.query.length && h("p.soft", {}, "Pick a tracklet from the list, or drop a picture or a clip anywhere on this page. Shift-click picks several of one person."),
-      h("div.asked-row", {}, this.query.map(part), ask),
-      this.query.length ? h("div.bar.under", {}, h("button", { type: "button", onclick: () => watchFor(this.body(), this.world.gallery) }, "Watch for this person")) : "");
+    asked(this.queryBox, this.query, { may: this.may, acts: { take: (row) => this.choose(row, true), choose: () => this.file.click(), clear: () => { this.query = []; this.asks(); }, watch: () => watchFor(this.body(), this.world.gallery) } });
   }
 
   body() {
     const ids = (uploaded) => this.query.filter((one) => Boolean(one.uploaded) === uploaded).map((one) => one.id);
-    return { tracklets: ids(false), queries: ids(true), filters: this.filters, top: this.asked ?? 30, case: this.current.id };
+    return { tracklets: ids(false), queries: ids(true), filters: this.filters, case: this.current.id, top: this.order.top, ...(this.order.rerank ? { rerank: this.order.rerank } : {}) };
+  }
+
+  /** The search that found a result; what was said since of that result itself does not count for its reasons. */
+  bodyFor(row) {
+    return this.current.judgements.has(row.id) ? { ...this.searched, case: null } : this.searched;
   }
 
   async search() {
@@ -87,20 +109,43 @@ export class SearchView {
     this.stop?.abort();
     const stop = (this.stop = new AbortController());
     this.answerBox.setAttribute("aria-busy", "true");
-    const body = this.body();
+    if (!this.answer) fill(this.answerBox, h("p.soft", { role: "status" }, `Searching ${count(this.world.gallery.tracklets, "tracklet")} …`));
     try {
-      const answer = await post("/search", body, { signal: stop.signal });
-      this.answer = answer;
+      const body = this.body();
+      this.answer = await post("/search", body, { signal: stop.signal });
+      this.searched = body;
+      this.failed = false;
       this.showAnswer();
-      tell(answer.unknown ? "No hit is likely enough: unknown" : count(answer.hits.length, "result"));
+      tell(this.answer.unknown ? "Unknown: no result is likely enough" : count(this.answer.hits.length, "result"));
     } catch (error) {
       if (error.name === "AbortError") return;
-      this.answer = null;
-      fill(this.head);
-      fill(this.answerBox, trouble(error, () => this.search()));
+      this.fails(error);
     } finally {
       if (this.stop === stop) this.answerBox.setAttribute("aria-busy", "false");
     }
+  }
+
+  fails(error) {
+    this.answer = null;
+    this.failed = true;
+    this.results.show([]);
+    fill(this.head);
+    fill(this.answerBox, trouble(error, () => this.search()), error.status === 404 && this.query.length ? h("button", { type: "button", onclick: () => this.dropMissing() }, "Go on without what is gone") : "");
+  }
+
+  /** Examples that were erased meanwhile go out of the query. */
+  async dropMissing() {
+    const { tracklets, queries } = this.body();
+    this.query = await this.rows(tracklets, queries);
+    this.asks();
+  }
+
+  /** Those of the tracklets and queries that are still there. */
+  async rows(tracklets, queries) {
+    const all = [...tracklets.map((id) => get(`/tracklets/${id}`)), ...queries.map((id) => get(`/queries/${id}`).then(ofFile))];
+    const found = (await Promise.allSettled(all)).filter((one) => one.status === "fulfilled").map((one) => one.value);
+    if (found.length < all.length) tell(`${count(all.length - found.length, "example")} gone from the gallery`, "bad");
+    return found;
   }
 
   showAnswer() {
@@ -112,16 +157,15 @@ export class SearchView {
       fill(this.answerBox, this.world.gallery.tracklets ? "" : h("div.card.empty", {}, h("b", {}, "This gallery is empty. "), "Take in footage under “Footage”, or on the command line: ", h("code", {}, "xreid gallery add GALLERY EMBEDDINGS")));
       return;
     }
-    this.top = h("select", { "aria-label": "Most results", onchange: () => { this.asked = Number(this.top.value); this.search(); } }, TOPS.map((n) => h("option", { value: n }, `top ${n}`)));
-    this.top.value = String(this.asked ?? 30);
-    fill(this.head, h("h2", {}, count(answer.hits.length, "result"), h("small.soft", {}, `, ${answer.searched.toLocaleString("en")} searched`)), this.top, answer.prior !== null && h("span.soft.small", {}, `prior ${answer.prior >= 0.01 ? answer.prior.toFixed(2) : `1/${Math.round(1 / answer.prior).toLocaleString("en")}`}`));
-    this.results.show(answer.hits);
+    const calibrated = answer.prior !== null;
+    fill(this.head, h("h2", {}, count(answer.hits.length, "result"), h("small.soft", {}, `, ${answer.searched.toLocaleString("en")} searched`)), orderBox(this.order, (order) => { this.order = order; this.world.moved(); this.search(); }), priorLine(answer));
+    this.results.show(answer.hits, calibrated);
     const taught = answer.rejected || answer.examples > this.query.length;
-    fill(this.answerBox, 
+    fill(this.answerBox,
       taught ? h("p.small", { id: "taught" }, `Searched with ${count(answer.examples, "tracklet")}, what you confirmed included; ${answer.rejected} rejected kept out.`) : "",
-      answer.unknown ? h("div.warn", { role: "note" }, h("p", {}, h("b", {}, "Unknown. "), "No result reaches its threshold; this person may not be in the gallery.")) : "",
+      summary(answer),
       h("details.card.when", { open: true }, h("summary", {}, "Where and when"), (this.when = h("div", {}))),
-      this.world.gallery.calibrated && answer.hits.length ? personsBox(() => this.body()) : "",
+      calibrated && answer.hits.length ? personsBox(() => this.body()) : "",
       answer.hits.length ? this.results.list : h("div.card.empty", {}, h("b", {}, "No answer. "), "The filters let nothing through. Loosen them on the left."),
       h("p.soft.small", {}, answer.note));
     this.showTimeline();
@@ -129,16 +173,16 @@ export class SearchView {
 
   showTimeline() {
     if (!this.when) return;
-    const shown = new Set();
-    const marks = [];
-    const put = (row, kind) => { if (!shown.has(row.id)) { shown.add(row.id); marks.push({ row, kind }); } };
+    const shown = new Set(), marks = [];
+    const put = (row, kind, why = "") => { if (!shown.has(row.id)) { shown.add(row.id); marks.push({ row, kind, why }); } };
     this.query.filter((one) => !one.uploaded).forEach((row) => put(row, "query"));
-    for (const hit of this.answer?.hits ?? []) put(hit.tracklet, hit.verdict ?? "open");
+    const kind = (hit) => hit.verdict ?? (hit.transition?.judgement === "impossible" ? "impossible" : "open");
+    for (const hit of this.answer?.hits ?? []) put(hit.tracklet, kind(hit), hit.transition?.judgement === "impossible" ? hit.transition.why : "");
     for (const row of this.current.confirmed) put(row, "confirmed");
     fill(this.when, timeline(marks, (row) => {
       const i = this.answer.hits.findIndex((hit) => hit.tracklet.id === row.id);
       if (i >= 0) this.results.go(i);
-      else look(row);
+      else look(row, { may: this.may });
     }));
   }
 
@@ -152,6 +196,7 @@ export class SearchView {
     this.results.changed(hit);
     try {
       await this.current.judge(hit.tracklet, verdict, this.query);
+      this.world.moved();
       tell(verdict === null ? "Taken back" : `${hit.tracklet.name} ${verdict}`);
     } catch (error) {
       hit.verdict = before;
@@ -167,11 +212,47 @@ export class SearchView {
 
   /** Go on with a stored case. */
   async resume(file) {
-    this.query = [...file.searched_for, ...file.uploaded.map((one) => ({ ...one, uploaded: true, camera: null, start_s: null, end_s: null }))];
+    this.query = [...file.searched_for, ...file.uploaded.map(ofFile)];
     this.current.take(file);
     this.showQuery();
-    this.showCase();
+    this.world.moved();
     await this.search();
+  }
+
+  /** What is shown, as an address: ids, never names. */
+  address() {
+    const { tracklets, queries } = this.body(), said = new URLSearchParams();
+    if (tracklets.length) said.set("t", tracklets.join(","));
+    if (queries.length) said.set("q", queries.join(","));
+    if (this.current.id) said.set("case", this.current.id);
+    if (this.order.top !== 30) said.set("top", this.order.top);
+    if (this.order.rerank) said.set("rerank", this.order.rerank);
+    const filters = this.filterBox.asText();
+    if (filters) said.set("f", filters);
+    const text = said.toString();
+    return text && `?${text}`;
+  }
+
+  /** Show what an address says. */
+  async arrive(said) {
+    if ((this.address() || "?") === `?${said}`) return;
+    const ids = (name) => (said.get(name) ?? "").split(",").filter((one) => /^[0-9a-f]{1,64}$/.test(one));
+    this.order = { top: Number(said.get("top")) || 30, rerank: Number(said.get("rerank")) || 0 };
+    this.filters = this.filterBox.fromText(said.get("f") ?? "");
+    this.list.load(this.filters);
+    this.current.leave();
+    if (said.get("case")) await get(`/cases/${ids("case")[0]}`).then((file) => this.current.take(file)).catch(() => tell("That case is gone", "bad"));
+    this.query = await this.rows(ids("t"), ids("q"));
+    this.showQuery();
+    this.showAnswer((this.answer = null));
+    await this.search();
+  }
+
+  /** The server is back: what failed is asked again, what stood still is shown again. */
+  back() {
+    this.list.load(this.filters);
+    if (this.failed) this.search();
+    else if (this.answer) this.results.show(this.answer.hits, this.results.calibrated);
   }
 
   key(event) {

@@ -1,29 +1,45 @@
-// A picture or a clip of the person: sent, shown, a box drawn around the person, and made into a query.
+// A picture or a clip of the person: sent, shown, a box drawn around the person, followed through the clip, and made into a query.
 
-import { post, send } from "./api.js";
+import { ask, post, send } from "./api.js";
 import { dialog, fill, h, tell, trouble } from "./dom.js";
+import { follower } from "./follow.js";
 
-/** Ask for what a dropped or chosen file shows; `made` is called with the query. */
-export function fromFile(file, gallery, made) {
-  const body = h("div.upload", {});
+/** Ask for what a dropped or chosen file shows; made is called with the query and whether it joins the others. */
+export function fromFile(file, gallery, { more, made }) {
+  const body = h("div.upload", {}), stop = new AbortController();
   const box = dialog("Search with a file", body);
+  box.addEventListener("close", () => stop.abort(), { once: true });
   if (!gallery.uploads) {
     body.append(h("p", {}, "This server was started without the network that embedded the gallery, so it cannot search for new pictures."), h("p.soft", {}, "Whoever runs it can start it with --checkpoint RUN."));
     return;
   }
   if (file.size > gallery.upload_bytes) {
-    body.append(trouble({ message: "The file is too large.", expected: `${Math.round(gallery.upload_bytes / 2 ** 20)} MiB or less`, got: `${Math.round(file.size / 2 ** 20)} MiB` }));
+    body.append(trouble({ message: "The file is too large.", expected: `${mib(gallery.upload_bytes)} or less`, got: mib(file.size), todo: "Cut the clip to the seconds that show the person." }));
     return;
   }
-  const bar = h("progress", { max: 1, value: 0, "aria-label": "Sent" });
-  body.append(h("p", {}, `Sending ${file.name} …`), bar);
-  send(file, (share) => { bar.value = share; })
-    .then((upload) => { if (box.isConnected) fill(body, ...draw(upload, (query) => { box.close(); made(query); })); })
-    .catch((error) => fill(body, trouble(error)));
+  if (!file.size) {
+    body.append(trouble({ message: "The file is empty." }));
+    return;
+  }
+  const begin = () => {
+    const bar = h("progress", { max: 1, value: 0, "aria-label": "Sent" }), said = h("p", { role: "status" }, `Sending ${file.name} (${mib(file.size)}) …`);
+    fill(body, said, bar, h("div.bar", {}, h("button", { type: "button", onclick: () => box.close() }, "Cancel")));
+    const told = (share) => { bar.value = share; if (share >= 1) { said.textContent = "Sent. The server looks at it …"; bar.removeAttribute("value"); } };
+    send(file, told, stop.signal)
+      .then((upload) => {
+        if (stop.signal.aborted) return ask("DELETE", `/uploads/${upload.id}`).catch(() => {}); // it is nobody's any more
+        return fill(body, ...draw(upload, { more, stop: stop.signal, cancel: () => box.close(), made: (query, together) => { box.close(); made(query, together); } }));
+      })
+      .catch((error) => { if (error.name !== "AbortError") fill(body, trouble(error, error.status === 0 ? begin : null)); });
+  };
+  begin();
 }
 
-function draw(upload, made) {
-  const state = { box: null, at: upload.what === "video" ? upload.seconds / 2 : 0 };
+const mib = (bytes) => (bytes < 1e6 ? `${Math.ceil(bytes / 1024)} KiB` : `${(bytes / 2 ** 20).toFixed(bytes < 1e8 ? 1 : 0)} MiB`);
+
+function draw(upload, { more, stop, cancel, made }) {
+  const video = upload.what === "video";
+  const state = { box: null, at: video ? upload.seconds / 2 : 0, drawnAt: 0 };
   const image = h("img", { alt: "The picture sent; draw a box around the person", draggable: "false" });
   const mark = h("div.mark-box", { hidden: true });
   const stage = h("div.stage", {}, image, mark);
@@ -32,56 +48,40 @@ function draw(upload, made) {
   show();
   const numbers = ["left", "top", "right", "bottom"].map((name, i) => h("label.time", {}, name, h("input", { type: "number", min: 0, max: 100, step: 1, value: i < 2 ? 0 : 100, oninput: () => typed() })));
   const inputs = numbers.map((label) => label.querySelector("input"));
-  const set = (box) => {
-    state.box = box;
+  const place = (box) => {
     mark.hidden = box === null;
     if (box) ["left", "top"].forEach((side, i) => { mark.style.setProperty(side, `${100 * box[i]}%`); mark.style.setProperty(i ? "height" : "width", `${100 * (box[i + 2] - box[i])}%`); });
     (box ?? [0, 0, 1, 1]).forEach((value, i) => { if (document.activeElement !== inputs[i]) inputs[i].value = Math.round(100 * value); });
   };
+  const range = video ? follower(upload, state, { show, place, stop }) : null;
+  const set = (box) => { Object.assign(state, { box, drawnAt: state.at }); place(box); range?.drawn(); };
   const typed = () => { const v = inputs.map((input) => Math.min(1, Math.max(0, Number(input.value) / 100))); if (v[0] < v[2] && v[1] < v[3]) set(v); };
   drawing(stage, set);
   const modality = h("select", {}, h("option", { value: "auto" }, `as its colours say (${upload.likely === "ir" ? "infrared" : "visible"})`), h("option", { value: "vis" }, "visible"), h("option", { value: "ir" }, "infrared"));
-  const go = h("button.main", { type: "button" }, "Search for this person");
-  const failed = h("div", {});
-  const range = upload.what === "video" ? stretch(upload, state, show) : null;
-  go.addEventListener("click", async () => {
-    go.disabled = true;
-    go.textContent = "Looking at the pictures …";
+  const failed = h("div", {}), buttons = [];
+  const button = (text, together, kind) => { const one = h(kind, { type: "button", onclick: () => go(one, together) }, text); buttons.push(one); return one; };
+  const go = async (pressed, together) => {
+    const text = pressed.textContent;
+    for (const one of buttons) one.disabled = true;
+    pressed.textContent = "Looking at the pictures …";
     fill(failed);
     try {
-      const cut = { upload: upload.id, box: state.box, ...(range ? range.value() : {}) };
-      made(await post("/queries", { cuts: [cut], modality: modality.value, name: upload.name }));
+      const cuts = range ? range.cuts() : [{ upload: upload.id, box: state.box }];
+      made(await post("/queries", { cuts, modality: modality.value, name: upload.name.slice(0, 80) }, { signal: stop }), together);
     } catch (error) {
+      if (error.name === "AbortError") return;
       failed.append(trouble(error));
-      go.disabled = false;
-      go.textContent = "Search for this person";
+      for (const one of buttons) one.disabled = false;
+      pressed.textContent = text;
     }
-  });
+  };
   return [
-    h("p.soft", {}, "Drag a box around the person, closely. Without a box the whole picture is taken."),
+    h("p.soft", {}, video ? "Choose the moment, then drag a box around the person, closely. Without a box the whole picture is taken." : "Drag a box around the person, closely. Without a box the whole picture is taken."),
     stage, range?.element,
     h("details", {}, h("summary", {}, "The box in numbers (% of the picture)"), h("div.times.four", {}, numbers)),
-    h("div.times", {}, h("label.time", {}, "modality", modality)), failed, h("div.bar", {}, go),
+    h("div.times", {}, h("label.time", {}, "modality", modality)), failed,
+    h("div.bar", {}, button("Search for this person", false, "button.main"), more && button("Add to what is searched for", true, "button"), h("button.plain", { type: "button", onclick: cancel }, "Cancel")),
   ].filter(Boolean);
-}
-
-/** Which stretch of a video: the box stays where it is, so a short one in which the person hardly moves. */
-function stretch(upload, state, show) {
-  const half = Math.min(0.5, upload.seconds / 2), step = Math.max(0.04, upload.seconds / 500);
-  const slider = h("input", { type: "range", min: 0, max: Math.max(0, upload.seconds - 0.04), step, value: state.at, "aria-label": "Moment of the video, seconds" });
-  const length = h("input", { type: "number", min: 0.1, max: 120, step: 0.1, value: (2 * half).toFixed(1) });
-  const said = h("output.soft.small", {}, `${state.at.toFixed(1)} s`);
-  let timer = 0;
-  slider.addEventListener("input", () => {
-    state.at = Number(slider.value);
-    said.textContent = `${state.at.toFixed(1)} s`;
-    clearTimeout(timer);
-    timer = setTimeout(show, 200);
-  });
-  return {
-    element: h("div.stretch", {}, h("label", {}, "moment ", slider, said), h("label.time", {}, "seconds around it", length)),
-    value: () => { const around = Number(length.value) / 2; return { from_s: Math.max(0, state.at - around), to_s: Math.min(upload.seconds, state.at + around) }; },
-  };
 }
 
 function drawing(stage, set) {
@@ -94,4 +94,5 @@ function drawing(stage, set) {
     if (box[2] - box[0] > 0.01 && box[3] - box[1] > 0.01) set(box);
   });
   stage.addEventListener("pointerup", () => { from = null; });
+  stage.addEventListener("pointercancel", () => { from = null; });
 }

@@ -1,9 +1,9 @@
 // The view "Watch": who is looked out for, and what came of it; and the form that puts somebody on the list.
 
 import { ask, get, post } from "./api.js";
-import { camera, count, dialog, fill, h, span, tag, tell, trouble } from "./dom.js";
+import { camera, count, dialog, fill, h, percent, span, tag, tell, trouble } from "./dom.js";
 import { clip, release } from "./moving.js";
-import { look, percent } from "./results.js";
+import { look } from "./look.js";
 
 const WORDS = [["right", "✓ Right"], ["wrong", "✗ Wrong"], ["seen", "Seen"]];
 
@@ -43,14 +43,14 @@ export class WatchView {
   }
 
   alert(one) {
-    const say = async (word) => { try { await ask("PUT", `/alerts/${one.id}`, { word }); this.enter(); } catch (error) { tell(error.message, "bad"); } };
+    const say = async (word) => { try { await ask("PUT", `/alerts/${one.id}`, { word }); this.enter(); this.world.alerts(); } catch (error) { tell(error.message, "bad"); } };
     const row = one.tracklet;
     return h(`li.card.hit${one.word === "right" ? ".confirmed" : one.word === "wrong" ? ".rejected" : ""}`, {},
       h("div.shot", {}, row ? clip(row) : h("div.pic.none", {}, "not in the gallery")),
       h("div.words", {}, h("div.line1", {}, h("b", {}, one.person), !one.word && h("span.badge", {}, "new")), row && h("div", {}, tag(row.modality), ` ${camera(row)}`), row && h("div.soft.small", {}, span(row)),
         h("div.odds", {}, one.probability === null ? h("span.soft.small", {}, "not calibrated") : h("b", {}, percent(one.probability)), h("span.soft.small", {}, `score ${one.score.toFixed(3)}`)),
         one.word && h("div.soft.small", {}, `${one.word}, said ${one.by}`),
-        h("div.acts", {}, this.may && WORDS.map(([word, text]) => h("button.judge", { type: "button", "aria-pressed": one.word === word, onclick: () => say(word) }, text)), row && h("button.plain", { type: "button", onclick: () => look(row) }, "Look"))));
+        h("div.acts", {}, this.may && WORDS.map(([word, text]) => h("button.judge", { type: "button", "aria-pressed": one.word === word, onclick: () => say(word) }, text)), row && h("button.plain", { type: "button", onclick: () => look(row, { may: this.may }) }, "Look"))));
   }
 
   async check() {

@@ -1,0 +1,159 @@
+"""A browser that visits a server, and a world with everything that a page can show.
+
+Set XREID_SCREENSHOTS to a folder to look at what was seen.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.retrieval.test_meaning import kind
+from tests.serving.conftest import Running
+from tests.serving.world import FRAMES, NIGHT_S, noise_video, write_tracklets
+from xreid.core.embeddings import EmbeddingSet
+from xreid.core.tracklets import Modality
+from xreid.evaluation.calibration import Calibration
+from xreid.inference.checkpoint import load_checkpoint
+from xreid.inference.embed import EmbedConfig, embed_tracklets
+from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.moments import Moment, write_moments
+
+playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+expect = playwright.expect
+CHROMIUM = os.environ.get("XREID_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium found (set XREID_CHROMIUM)")
+WAIT_MS = 60_000  # on a machine that is busy with something else
+expect.set_options(timeout=WAIT_MS)
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+GRAPH = {
+    "cameras": {"gate": {"place": "street"}, "yard": {"place": "court"}},
+    "edges": [{"from": "gate", "to": "yard", "least_s": 300, "typical_s": 900}],
+}
+
+
+@contextmanager
+def browser() -> Iterator[Any]:
+    """A Chromium."""
+    with playwright.sync_playwright() as play:
+        launched = play.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        yield launched
+        launched.close()
+
+
+class Visit:
+    """A page of a server, with everything that it asked for and complained of."""
+
+    def __init__(self, chromium: Any, server: Running, address: str = "/", **settings: Any) -> None:
+        settings = {"viewport": {"width": 1280, "height": 860}, "accept_downloads": True, **settings}
+        self.server, self.context = server, chromium.new_context(**settings)
+        self.context.set_default_timeout(WAIT_MS)
+        self.requests: list[str] = []
+        self.complaints: list[str] = []
+        self.context.on("request", lambda request: self.requests.append(request.url))
+        self.page = self.context.new_page()
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        self.page.goto(server.url + address)
+
+    def photo(self, name: str, *, whole: bool = False) -> None:
+        """A screenshot, where somebody wants to look at it."""
+        if folder := os.environ.get("XREID_SCREENSHOTS"):
+            Path(folder).mkdir(parents=True, exist_ok=True)
+            self.page.wait_for_timeout(400)
+            self.page.screenshot(path=str(Path(folder, f"{name}.png")), full_page=whole)
+
+    def until(self, truth: str) -> None:
+        """Wait for an expression; Playwright's own way needs `eval`, which the page's policy forbids."""
+        for _ in range(WAIT_MS // 100):
+            if self.page.evaluate(truth):
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"not within {WAIT_MS} ms: {truth}")
+
+    def search_from(self, number: int = 0) -> None:
+        """Search from a tracklet of the list."""
+        self.page.locator(".line").nth(number).click()
+        expect(self.page.locator(".hit").first).to_be_visible(timeout=WAIT_MS)
+
+    def close(self, *, complaints: tuple[str, ...] = ()) -> None:
+        """End the visit: nothing was asked of anybody else, and nothing went wrong unseen."""
+        self.context.close()
+        own = (self.server.url, f"blob:{self.server.url}", "data:")
+        assert [url for url in self.requests if not url.startswith(own)] == []
+        assert len(self.requests) > 8
+        left = [text for text in self.complaints if not any(word in text for word in complaints)]
+        assert left == []
+
+
+def write_full_world(made: Path, folder: Path) -> dict[str, Any]:
+    """A calibrated gallery with a camera graph, moments and the recording; settings of its server."""
+    table = write_tracklets(folder / "tracklets")
+    (folder / "footage").mkdir()
+    video = noise_video(folder / "footage" / "gate.mp4")
+    write_moments(folder / "tracklets" / "moments.parquet", _moments("gate-00", video))
+    made_set = embed_tracklets(
+        load_checkpoint(made / "model"), table, out=folder / "embeddings", config=EmbedConfig()
+    )
+    plain = json.loads(json.dumps(_calibration(made_set).to_json()))
+    Gallery.create(folder / "gallery").append(replace(made_set, calibration=plain), name="people")
+    (folder / "graph.json").write_text(json.dumps(GRAPH))
+    paths = {"gallery": str(folder / "gallery"), "graph": folder / "graph.json"}
+    return {**paths, "footage": [folder / "footage"]}
+
+
+def _calibration(made: EmbeddingSet) -> Calibration:
+    """An untrained model's cosines say nothing: the nearest visible pairs are taken for known, no others."""
+    visible = np.array([row.modality is Modality.VISIBLE for row in made.table.rows])
+    vectors = made.vectors.astype(float)
+    same = (vectors[visible] @ vectors[visible].T)[np.triu_indices(visible.sum(), 1)]
+    cut = float(np.quantile(same, 0.7))
+    slope = 2.0 / max(float(same.std()), 1e-9)
+    near = kind(slope, 3.0 - slope * cut, cut=cut)
+    never = kind(1.0, -4.0, cut=1.5)
+    return Calibration(
+        method="logistic",
+        kinds={"vis-vis": near, "vis-ir": never, "ir-ir": never},
+        origin=made.origin,
+        source="drawn people",
+        identities=("a", "b"),
+        tracklets=40,
+        protocol="generic v1",
+        fit_prior=0.5,
+    )
+
+
+def _moments(name: str, video: Path) -> list[Moment]:
+    """Where `noise_video` shows its person."""
+    return [
+        Moment(
+            tracklet=name,
+            file=f"frames/{name}/{step:06d}.jpg",
+            frame=step + 1,
+            time_s=NIGHT_S + step / 10,
+            offset_s=step / 10,
+            box=(10.0 + 4 * step, 30.0, 40.0, 80.0),
+            score=0.9,
+            sharpness=0.5 + 0.05 * step,
+            hidden=0.0,
+            source=str(video),
+        )
+        for step in range(FRAMES)
+    ]
