@@ -3,7 +3,7 @@
 python benchmarks/ingest.py modality SITE [NAME...]     # a simulated site: frames and changes
 python benchmarks/ingest.py stills FOLDER vis|ir ...    # images of one kind each: chroma and confidence
 python benchmarks/ingest.py persons RUN ARCHIVE         # constructed switches: found and false, by threshold
-python benchmarks/ingest.py speed VIDEO...              # frames a second of CPU time
+python benchmarks/ingest.py speed VIDEO... FOLDER...    # frames a second of CPU time; folders hold stills
 """
 
 from __future__ import annotations
@@ -149,7 +149,8 @@ def speed(videos: Sequence[str]) -> None:
     for video in videos:
         with tempfile.TemporaryDirectory() as folder:
             start, wall = time.process_time(), time.perf_counter()
-            report = ingest_video(Path(video), Path(folder) / "out", config=IngestConfig(detector="motion"))
+            config = IngestConfig(detector="motion", stills=Path(video).is_dir())
+            report = ingest_video(Path(video), Path(folder) / "out", config=config)
             cpu, wall = time.process_time() - start, time.perf_counter() - wall
         print(
             f"{Path(video).name}: {report.frames} frames, {report.tracklets} tracklets,"

@@ -149,7 +149,7 @@ sys.exit(main(sys.argv[1:]))
 def test_killed_and_started_again_it_gives_the_same_folder(
     with_tracks: bool, video: Path, tmp_path: Path
 ) -> None:
-    options: dict[str, Any] = {"segment_frames": 100, "min_frames": 5}
+    options: dict[str, Any] = {"segment_frames": 100, "min_frames": 5, "camera": "walk"}
     if with_tracks:
         options["tracks"] = _tracks(tmp_path / "mot.txt")
     whole = ingest_video(video, tmp_path / "whole", config=IngestConfig(**options))
@@ -182,11 +182,11 @@ def test_a_finished_stretch_is_not_read_again(
     config = IngestConfig(segment_frames=100, min_frames=5)
     real, runs = module.SegmentJob.run, list[int]()
 
-    def run(self: Any, anchor: Any, *, first_id: int) -> Any:
+    def run(self: Any, anchor: Any, **words: Any) -> Any:
         runs.append(anchor.number)
         if runs == [1, 101]:
             raise KeyboardInterrupt
-        return real(self, anchor, first_id=first_id)
+        return real(self, anchor, **words)
 
     monkeypatch.setattr(module.SegmentJob, "run", run)
     with pytest.raises(KeyboardInterrupt):

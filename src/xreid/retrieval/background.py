@@ -7,6 +7,7 @@ Per pixel a running mean and a running deviation. Four rules make it fit for peo
    (or stood in when the video began): it is learnt at once instead of reported.
 4. Darker pixels of unchanged colour are shadow; not in grey pictures, where dark clothes would be, too, and
    an infrared camera brings its own lamp, whose shadows it hardly sees.
+What is left are blobs, and people after `blobs` has cut off darker shadows and parted those abreast.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from xreid.retrieval.blobs import Blob, abreast, cast_shadow, without_shadow
+from xreid.retrieval.detections import State
 from xreid.retrieval.frames import Image
 from xreid.retrieval.spectrum import CHROMA_LIMIT, chroma
 
@@ -25,6 +28,9 @@ Part = tuple[int, int, int, int, int]  # left, top, right, bottom, area; pixels
 _THRESHOLD = 20  # grey levels, in the channel that differs most
 _GREY_THRESHOLD = 12  # of a grey video: clothes are often nearly as grey as the ground in infrared
 _DEVIATIONS = 4.0
+_LOW_THRESHOLD, _LOW_DEVIATIONS = 8, 2.0  # near pixels that surely differ
+_LOW_SHARE = 0.25  # least difference there, over the largest nearby
+_REACH = 0.06  # of the height of the frame: what is near
 _FIRST_DEVIATION = 6.0  # grey levels
 _ADAPT_S = 20.0  # time constant of learning
 _PROTECT_S = 60.0  # how long somebody who stands still is kept out of it
@@ -58,6 +64,26 @@ class Background:
         self._start(mean)
         self._fixed = True
 
+    def state(self) -> State:
+        """What it has learnt, as arrays; empty before the first frame."""
+        if self._mean is None:
+            return {}
+        return {
+            "mean": self._mean,
+            "deviation": self._deviation,
+            "still": self._still,
+            "left": self._left,
+            "frames": np.array(self._frames),
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from the state of another one; of another size it is forgotten at the first frame."""
+        if not state:
+            return
+        self._start(state["mean"].astype(np.float32))
+        self._deviation, self._still = state["deviation"].copy(), state["still"].copy()
+        self._left, self._frames = state["left"].copy(), int(state["frames"])
+
     def moving_parts(self, image: Image, *, min_area: float) -> list[Part]:
         """The blobs of a frame that differ from the background; learns from the frame.
 
@@ -75,12 +101,13 @@ class Background:
         mean = np.asarray(cv2.convertScaleAbs(self._mean), dtype=np.uint8)
         lit = self._lit_like(mean, image)
         distance = _largest_channel(np.asarray(cv2.absdiff(lit, mean), dtype=np.uint8))
-        mask = self._mask(lit, mean, distance)
+        grey = chroma(lit) <= CHROMA_LIMIT
+        mask = self._mask(lit, mean, distance, grey=grey)
         if cv2.countNonZero(mask) > _SCENE_CHANGE * mask.size:
             if not self._fixed:
                 self._start(image.astype(np.float32))
             return []
-        parts, somebody, left = _outlined(mask, lit, mean, min_area=min_area * mask.size)
+        parts, somebody, left = _outlined(mask, lit, mean, min_area=min_area * mask.size, grey=grey)
         if not self._fixed:
             self._learn(lit, distance, mask=mask, somebody=somebody, left=left)
         return parts
@@ -103,10 +130,8 @@ class Background:
         ]
         return np.asarray(cv2.merge(channels), dtype=np.uint8)
 
-    def _mask(self, lit: Image, mean: Image, distance: Image) -> Mask:
-        grey = chroma(lit) <= CHROMA_LIMIT
-        least = _GREY_THRESHOLD if grey and not self._fixed else _THRESHOLD
-        differs = (distance > least) & (distance > _DEVIATIONS * self._deviation)
+    def _mask(self, lit: Image, mean: Image, distance: Image, *, grey: bool) -> Mask:
+        differs = self._differs(distance, grey=grey)
         where = np.zeros(0, dtype=np.int64) if grey else np.flatnonzero(differs)
         ratio = (lit.reshape(-1, 3)[where] + 1.0) / (mean.reshape(-1, 3)[where] + 1.0)
         low, high = ratio.min(axis=1), ratio.max(axis=1)
@@ -117,6 +142,23 @@ class Background:
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, brush)
         smooth = cv2.medianBlur(differs.view(np.uint8), 3)
         return np.asarray(cv2.morphologyEx(smooth, cv2.MORPH_CLOSE, kernel), dtype=np.uint8)
+
+    def _differs(self, distance: Image, *, grey: bool) -> npt.NDArray[np.bool_]:
+        """bool [H, W]: pixels that surely differ, and those near them that do so less.
+
+        So somebody in parts becomes whole. What differs little beside what differs much is its glow, soft
+        shadow or reflection, and stays out. Of stills nothing is known of the noise: what is sure must do.
+        """
+        least = _GREY_THRESHOLD if grey and not self._fixed else _THRESHOLD
+        surely = (distance > least) & (distance > _DEVIATIONS * self._deviation)
+        if self._fixed:
+            return surely
+        reach = max(3, round(_REACH * len(distance))) | 1
+        around = np.ones((reach, max(3, reach // 2) | 1), np.uint8)
+        near = cv2.dilate(cv2.medianBlur(surely.view(np.uint8), 3), around)
+        most = np.asarray(cv2.dilate(distance, around))
+        less = (distance > _LOW_THRESHOLD) & (distance > _LOW_DEVIATIONS * self._deviation)
+        return surely | ((np.asarray(near) > 0) & less & (distance > _LOW_SHARE * most))
 
     def _learn(self, lit: Image, distance: Image, *, mask: Mask, somebody: Mask, left: Mask) -> None:
         assert self._mean is not None
@@ -133,7 +175,9 @@ class Background:
             cv2.accumulateWeighted(lit, self._mean, _LEFT_RATE, mask=gone.view(np.uint8))
 
 
-def _outlined(mask: Mask, lit: Image, mean: Image, *, min_area: float) -> tuple[list[Part], Mask, Mask]:
+def _outlined(
+    mask: Mask, lit: Image, mean: Image, *, min_area: float, grey: bool
+) -> tuple[list[Part], Mask, Mask]:
     """Blobs whose outline is in the frame; a mask of them, and one of those whose outline is not."""
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     parts, somebody, left = list[Part](), np.zeros_like(mask), np.zeros_like(mask)
@@ -150,8 +194,28 @@ def _outlined(mask: Mask, lit: Image, mean: Image, *, min_area: float) -> tuple[
             left[window] |= blob
             continue
         somebody[window] |= blob
-        parts.append((x, y, x + width, y + height, area))
+        shadow = np.zeros(blob.shape, dtype=bool) if grey else cast_shadow(lit[window], mean[window])
+        parts += _people(
+            blob > 0, shadow, at=(window[1].start, window[0].start), cut=y + height >= len(mask) - 2
+        )
     return parts, somebody, left
+
+
+def _people(blob: Blob, shadow: Blob, *, at: tuple[int, int], cut: bool) -> list[Part]:
+    """The people of a blob without their shadows.
+
+    Args:
+        blob: bool [h, w].
+        shadow: bool [h, w].
+        at: Its left upper corner in the frame.
+        cut: The picture's lower border cuts it: how tall it is nobody knows, so that it stays whole.
+    """
+    parts = []
+    for one in [blob] if cut else abreast(blob):
+        left, top, right, bottom = without_shadow(one, shadow)
+        area = int(one[top:bottom, left:right].sum())
+        parts.append((at[0] + left, at[1] + top, at[0] + right, at[1] + bottom, area))
+    return parts
 
 
 def _line(seen: Float, known: Float) -> Image:

@@ -122,11 +122,17 @@ class CropWriter:
         waiting = self._waiting[key]
         waiting.append(crop)
         if len(waiting) >= self.min_frames:
-            name = self.names[key] = self.name_of(key)
-            self.written[name] = []
-            (self.out / FRAMES / name).mkdir(parents=True, exist_ok=True)
-            for held in self._waiting.pop(key):
-                self._write(name, held)
+            self._begin(key)
+
+    def go_on(self, key: int, name: str) -> None:
+        """What comes under this key belongs to a tracklet that began before the cut, however short it is."""
+        self.names[key] = name
+        self.written[name] = []
+
+    def release(self, *, since: float) -> None:
+        """Write short ones that were seen at that time (seconds) or later: they may go on after a cut."""
+        for key in [key for key, held in self._waiting.items() if held[-1].time_s >= since]:
+            self._begin(key)
 
     def forget(self, *, before: int) -> None:
         """Give up tracklets that were last seen before that frame without reaching the least length."""
@@ -139,7 +145,15 @@ class CropWriter:
         self.too_short += len(self._waiting)
         self._waiting.clear()
 
+    def _begin(self, key: int) -> None:
+        name = self.names[key] = self.name_of(key)
+        self.written[name] = []
+        for held in self._waiting.pop(key):
+            self._write(name, held)
+
     def _write(self, name: str, crop: Crop) -> None:
+        if not self.written[name]:
+            (self.out / FRAMES / name).mkdir(parents=True, exist_ok=True)
         (self.out / frame_file(name, crop.frame)).write_bytes(crop.jpeg)
         values = {field: getattr(crop, field) for field in Crop.__dataclass_fields__}
         self.written[name].append(Crop(**{**values, "jpeg": b""}))

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,7 @@ from xreid.core.errors import ConfigError
 from xreid.retrieval.frames import FrameSource, Image
 
 Boxes = npt.NDArray[np.float32]
+State = Mapping[str, npt.NDArray[Any]]
 DETECTORS = (
     "auto, motion, hog, transformers:MODEL (e.g. transformers:ustc-community/dfine-nano-coco), "
     "torchvision:MODEL (e.g. torchvision:fasterrcnn_resnet50_fpn_v2)"
@@ -29,6 +30,19 @@ class Detector(Protocol):
         Args:
             images: uint8 [H, W, 3], BGR.
         """
+        ...
+
+
+@runtime_checkable
+class Learns(Protocol):
+    """A detector that learns from the frames it sees, and can be set to where another one stood."""
+
+    def state(self) -> State:
+        """What it has learnt; empty before the first frame."""
+        ...
+
+    def restore(self, state: State) -> None:
+        """Go on from there."""
         ...
 
 

@@ -88,6 +88,10 @@ class FrameSource(Protocol):
         """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""
         ...
 
+    def stamp(self, seconds: float) -> int | None:
+        """The last timestamp before that many seconds; None where timestamps are of no use."""
+        ...
+
 
 class Continued:
     """Frames of a recording that goes on where another one ends: the other's end is the warm-up.
@@ -106,9 +110,18 @@ class Continued:
         reading = self.source.read(anchor, count=count, warmup_s=warmup_s)
         if anchor.number > 1 or warmup_s <= 0 or not self.before.total:
             return reading
-        start = max(1, self.before.total - round(warmup_s * self.before.fps) + 1)
-        end = self.before.read(Anchor(number=start), count=self.before.total, warmup_s=0.0)
+        end = self.before.read(self._tail(warmup_s, self.before.total), count=self.before.total, warmup_s=0.0)
         return _Joined(reading, end)
+
+    def stamp(self, seconds: float) -> int | None:
+        """Of the recording itself."""
+        return self.source.stamp(seconds)
+
+    def _tail(self, seconds: float, total: int) -> Anchor:
+        """Where the last seconds of what came before begin; reached by seeking where its times allow that."""
+        number = max(1, total - round(seconds * self.before.fps) + 1)
+        pts = self.before.stamp((number - 1) / self.before.fps) if number > 1 else None
+        return Anchor(number=number, pts=pts)
 
 
 class _Joined:

@@ -41,6 +41,9 @@ class FolderFrames:
         """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""
         return FolderReading(self, anchor, count=count, warmup_s=warmup_s)
 
+    def stamp(self, seconds: float) -> None:
+        """Images have no timestamps."""
+
 
 class FolderReading:
     """One pass over a stretch of a folder (see `frames.Reading`)."""

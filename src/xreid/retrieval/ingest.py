@@ -7,7 +7,8 @@ The folder, once finished:
     quality.parquet          the parts of each tracklet's quality (`quality`)
     tracks.txt               the boxes in MOT format
     ingest.json              options, counts, SHA-256 of the source, versions
-Until then `.ingest/` holds the finished stretches, and tracklets.parquet is missing.
+Until then `.ingest/` holds the finished stretches, and tracklets.parquet is missing. Live, background.npz is
+what the detector had learnt at the end, and ingest.json says who may go on in the next file (`bridge`).
 """
 
 from __future__ import annotations
@@ -15,32 +16,37 @@ from __future__ import annotations
 import shutil
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from importlib.metadata import version
 from itertools import count
 from pathlib import Path
 from typing import Any
 
-import xreid
 from xreid.core.errors import ConfigError, DataError, XReidError
-from xreid.core.files import read_json, sha256_of_file, sha256_of_value, write_json
+from xreid.core.files import read_json, write_json
+from xreid.retrieval.bridge import (
+    STATE,
+    Known,
+    known_from,
+    known_of,
+    open_at,
+    open_from,
+    read_state,
+    write_state,
+)
 from xreid.retrieval.crops import FRAMES, Crop
-from xreid.retrieval.detect_auto import choose_detector, model_folder
+from xreid.retrieval.detect_auto import choose_detector
+from xreid.retrieval.detections import State
 from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
-from xreid.retrieval.image_folder import FolderFrames
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
+from xreid.retrieval.ingest_identity import WORK, finished_report, identity_of
 from xreid.retrieval.mot import Tracks, read_tracks
 from xreid.retrieval.records import Records
-from xreid.retrieval.segments import Segment, SegmentJob
+from xreid.retrieval.segments import WARMUP_S, Segment, SegmentJob
 from xreid.retrieval.sources import slug
 from xreid.retrieval.spectrum import switches
 from xreid.retrieval.split import Cuts, cut_up, cuts_at, merged, move_crops
-
-FORMAT_VERSION = 2
-_WORK = ".ingest"
-_LIBRARIES = ("av", "opencv-python", "trackers", "supervision")
 
 Tell = Callable[[int, int | None], None]
 Note = Callable[[str], None]
@@ -53,6 +59,8 @@ def ingest_video(
     config: IngestConfig | None = None,
     recording: str | None = None,
     before: Path | None = None,
+    bridge: Path | None = None,
+    goes_on: bool = False,
     may_be_empty: bool = False,
     tell: Tell = lambda done, total: None,
     note: Note = lambda text: None,
@@ -68,7 +76,9 @@ def ingest_video(
         config: Options.
         recording: Name of the recording: begins the tracklets' names and is their column "source". Without it
             they begin with the camera, or the file's name, and the source is the file's name.
-        before: The recording of the same camera that ends where this one begins, to warm up on.
+        before: The recording of the same camera before this one, to warm up on.
+        bridge: The ingest of that, where this one begins at its very end: people go on from there.
+        goes_on: The next recording of the camera begins where this one ends.
         may_be_empty: Nobody in it is a result, not an error: then tracklets.parquet is missing.
         tell: Called with frames done and to do (None where the container does not say).
         note: Called with remarks.
@@ -86,12 +96,13 @@ def ingest_video(
     if before is not None:
         source = Continued(source, open_frames(before, fps=config.fps))
     tracks = read_tracks(config.tracks) if config.tracks else None
-    identity = _identity(source, config, recording=recording, before=before)
-    if (report := _finished(out, identity)) is not None:
+    identity = identity_of(source, config, recording=recording, before=before)
+    if (report := finished_report(out, identity)) is not None:
         note(f"{out} already holds this ingest")
         return report
     try:
         job = _Ingest(source, out, config=config, tracks=tracks, identity=identity)
+        job.bridge, job.goes_on = bridge, goes_on
         return job.run(tell=tell, note=note, may_be_empty=may_be_empty)
     except OSError as error:
         raise XReidError(
@@ -111,6 +122,8 @@ class _Found:
         next_id: First free number for tracklets.
         numbers: Of the frames that were used.
         chromas: Of these frames.
+        last_s: Seconds of the last frame.
+        continues: Tracklets that go on from the file before.
     """
 
     crops: dict[str, list[Crop]]
@@ -119,6 +132,8 @@ class _Found:
     next_id: int
     numbers: array[int]
     chromas: array[float]
+    last_s: float
+    continues: dict[str, str]
 
 
 class _Ingest:
@@ -134,7 +149,9 @@ class _Ingest:
         identity: dict[str, Any],
     ) -> None:
         self.source, self.out, self.config, self.tracks, self.identity = source, out, config, tracks, identity
-        self.work = out / _WORK
+        self.bridge: Path | None = None
+        self.goes_on = False
+        self.work = out / WORK
         self.prefix = slug(identity["recording"] or config.camera or source.path.stem)
 
     def run(self, *, tell: Tell, note: Note, may_be_empty: bool) -> IngestReport:
@@ -149,6 +166,8 @@ class _Ingest:
         cuts, persons = self._cuts(found, changes)
         crops = self._cut_up(found, cuts)
         report, kept = self._judge(found, crops)
+        if self.goes_on and (state := read_state(self._last_state())) is not None:
+            write_state(self.out / STATE, state)
         if not kept and not may_be_empty:
             self._undo()
             raise self._nothing(report)
@@ -161,7 +180,10 @@ class _Ingest:
         report = IngestReport(
             **{**asdict(report), **written, "switches": len(changes), "person_switches": persons}
         )
-        write_json(self.out / "ingest.json", {**self.identity, "report": asdict(report)})
+        write_json(
+            self.out / "ingest.json",
+            {**self.identity, "report": asdict(report), "bridge": self._bridged(found, kept)},
+        )
         shutil.rmtree(self.work)
         return report
 
@@ -207,7 +229,7 @@ class _Ingest:
                 )
             note(f"going on with the unfinished ingest in {self.out}")
             return
-        if self.out.exists() and (not self.out.is_dir() or any(p.name != _WORK for p in self.out.iterdir())):
+        if self.out.exists() and (not self.out.is_dir() or any(p.name != WORK for p in self.out.iterdir())):
             raise ConfigError(f"{self.out} exists and is no ingest", todo="Choose another folder.")
         write_json(job, self.identity)
 
@@ -220,30 +242,28 @@ class _Ingest:
 
     def _stretches(self, tell: Tell) -> _Found:
         """Run the stretches that are not on disk; returns all of them."""
-        job = SegmentJob(
-            source=self.source,
-            config=self.config,
-            tracks=self._long_enough(),
-            out=self.out,
-            prefix=self.prefix,
-            tell=lambda number: tell(number, self.source.total),
-        )
+        job = self._job(tell)
         crops: dict[str, list[Crop]] = defaultdict(list)
         counts: Counter[str] = Counter()
         numbers, chromas = array("q"), array("d")
         anchor, next_id, index, ended = Anchor(), self._first_id(), 0, False
+        last_s, continues = 0.0, dict[str, str]()
         while not ended:
             file = self.work / f"{index:05d}.json"
             if file.is_file():
                 segment = Segment.from_json(read_json(file, what="stretch"))
             else:
-                segment = job.run(anchor, first_id=next_id)
+                known, state = self._before(index, crops, last_s)
+                segment, state = job.run(anchor, first_id=next_id, known=known, state=state)
+                if state:
+                    write_state(file.with_suffix(".npz"), state)
                 write_json(file, segment.to_json())
             for name, more in segment.tracklets.items():
                 crops[name] += more
             counts.update(segment.counts)
             numbers.extend(number for number, _ in segment.chromas)
             chromas.extend(value for _, value in segment.chromas)
+            last_s, continues = segment.last_s, continues | segment.continues
             anchor, next_id, ended, index = segment.next, segment.next_id, segment.ended, index + 1
         return _Found(
             crops=dict(crops),
@@ -252,7 +272,46 @@ class _Ingest:
             next_id=next_id,
             numbers=numbers,
             chromas=chromas,
+            last_s=last_s,
+            continues=continues,
         )
+
+    def _job(self, tell: Tell) -> SegmentJob:
+        return SegmentJob(
+            source=self.source,
+            config=self.config,
+            tracks=self._long_enough(),
+            out=self.out,
+            prefix=self.prefix,
+            tell=lambda number: tell(number, self.source.total),
+            goes_on=self.goes_on,
+        )
+
+    def _before(
+        self, index: int, crops: Mapping[str, Sequence[Crop]], last_s: float
+    ) -> tuple[Known, State | None]:
+        """Whom a stretch may take up, and what was learnt before it; from disk, so a kill changes nothing."""
+        if index:
+            names = open_at(crops, end_s=last_s, gap_s=self.config.max_gap_s)
+            state = read_state(self.work / f"{index - 1:05d}.npz")
+            return known_of(crops, names, from_s=last_s - WARMUP_S), state
+        if self.bridge is None:
+            return {}, None
+        names = [*open_from(read_json(self.bridge / "ingest.json", what="ingest")).open]
+        return known_from(self.bridge, names), read_state(self.bridge / STATE)
+
+    def _last_state(self) -> Path:
+        return max(self.work.glob("[0-9]*.npz"), default=self.work / STATE)
+
+    def _bridged(self, found: _Found, kept: Mapping[str, Sequence[Crop]]) -> dict[str, Any]:
+        """Who goes on from the file before, and who may in the next one (see `bridge.Open`)."""
+        names = open_at(kept, end_s=found.last_s, gap_s=self.config.max_gap_s) if self.goes_on else []
+        short = [name for name in kept if len(kept[name]) < self.config.min_frames]
+        continues = {name: old for name, old in found.continues.items() if name in kept}
+        return {"continues": continues, "open": names, "short": short if self._is_live() else []}
+
+    def _is_live(self) -> bool:
+        return self.goes_on or self.bridge is not None
 
     def _first_id(self) -> int:
         """Detected tracklets count from 1; pieces of given tracks follow the highest given number."""
@@ -273,7 +332,10 @@ class _Ingest:
         self, found: _Found, pieces: dict[str, list[Crop]]
     ) -> tuple[IngestReport, dict[str, list[Crop]]]:
         least = 1 if self.config.stills else self.config.min_frames
-        kept = {name: crops for name, crops in sorted(pieces.items()) if len(crops) >= least}
+        edge = set(found.continues)
+        if self.goes_on:
+            edge |= set(open_at(pieces, end_s=found.last_s, gap_s=self.config.max_gap_s))
+        kept = {n: crops for n, crops in sorted(pieces.items()) if len(crops) >= least or n in edge}
         counts = dict(found.counts)
         counts["too_short"] += len(pieces) - len(kept)
         counts["missing"] = max(0, (self.source.stated or 0) - found.last_frame - counts["damaged"])
@@ -303,58 +365,3 @@ class _Ingest:
             got=left_out or "no detection",
             todo=todo,
         )
-
-
-def _identity(
-    source: FrameSource, config: IngestConfig, *, recording: str | None, before: Path | None
-) -> dict[str, Any]:
-    """What must agree before work found on disk is taken up; also the head of ingest.json."""
-    options = asdict(config)
-    for name in ("tracks", "weights"):
-        path = options[name]
-        options[name] = None if path is None else {"name": path.name, "sha256": _sha256(path)}
-    if config.checkpoint is not None:
-        from xreid.inference.checkpoint import describe_checkpoint  # brings torch, which takes seconds
-
-        options["checkpoint"] = describe_checkpoint(config.checkpoint)[2]
-    if (folder := model_folder(config.detector)) is not None:
-        options["detector_sha256"] = sha256_of_value(
-            [(file.name, sha256_of_file(file)) for file in sorted(folder.iterdir()) if file.is_file()]
-        )
-    return {
-        "format": FORMAT_VERSION,
-        "source": recording or source.path.name,
-        "source_sha256": _sha256(source.path),
-        "recording": recording,
-        "before": before.name if before else None,
-        "options": options,
-        "versions": {"xreid": xreid.__version__} | {name: version(name) for name in _LIBRARIES},
-    }
-
-
-def _sha256(path: Path) -> str:
-    try:
-        if path.is_dir():
-            return sha256_of_value([(f.name, sha256_of_file(f)) for f in FolderFrames(path).files])
-        return sha256_of_file(path)
-    except OSError as error:
-        raise DataError(f"cannot read {path}: {error.strerror}") from error
-
-
-def _finished(out: Path, identity: dict[str, Any]) -> IngestReport | None:
-    """The report of the same ingest in `out`, or None where there is none.
-
-    Raises:
-        ConfigError: `out` holds another ingest.
-    """
-    if not (out / "ingest.json").is_file():
-        return None
-    found = read_json(out / "ingest.json", what="ingest")
-    report = found.pop("report", None)
-    if found != identity or report is None:
-        raise ConfigError(
-            f"{out} holds an ingest of another video, with other options or by other versions",
-            todo="Choose another folder, or remove that one.",
-        )
-    shutil.rmtree(out / _WORK, ignore_errors=True)
-    return IngestReport(**report)

@@ -42,7 +42,7 @@ class IngestConfig:
         max_gap_s: Seconds without detection after which a track ends.
         checkpoint: A trained run; with it tracks are split where its embeddings say that the person changes.
         switch_score: Cosine below which two sides of a track are two people; none takes the calibration's.
-        segment_frames: A killed ingest goes on from the last multiple of this; detected tracks end there.
+        segment_frames: A killed ingest goes on from the last multiple of this.
     """
 
     tracks: Path | None = None
@@ -130,17 +130,22 @@ class LiveOptions:
         roll_s: Seconds of a rolling file: what is seen is in the tables when it is full and ingested.
         for_s: Stop after so many seconds; none: until SIGTERM or Ctrl-C.
         keep_video: Keep the files; without them an answer shows the crops only.
+        video_gb: Most that OUT/video may hold. Beyond it the oldest files go: first those that are ingested,
+            then those that wait for it. None: nine tenths of what is free at the start.
     """
 
     roll_s: float = 300.0
     for_s: float | None = None
     keep_video: bool = True
+    video_gb: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.roll_s <= 3600:
             raise ConfigError("roll_s is out of range", expected="1 to 3600 seconds", got=str(self.roll_s))
         if self.for_s is not None and self.for_s <= 0:
             raise ConfigError("for_s is out of range", expected="more than 0", got=str(self.for_s))
+        if self.video_gb is not None and not 0 < self.video_gb < 1e9:
+            raise ConfigError("video_gb is out of range", expected="more than 0", got=str(self.video_gb))
 
 
 def parse_time(text: str, *, option: str, time_zone: str | None = "UTC", what: str = "") -> float:
@@ -201,6 +206,7 @@ class IngestReport:
         beyond_end: Rows of the tracks file for frames that the video does not have.
         unconfirmed: Rows of the tracks file without a track number.
         ignored: Ground-truth rows of the tracks file that do not count.
+        dropped: Live recordings that were removed before they were ingested, since the disk share was full.
     """
 
     tracklets: int = 0
@@ -219,6 +225,7 @@ class IngestReport:
     beyond_end: int = 0
     unconfirmed: int = 0
     ignored: int = 0
+    dropped: int = 0
 
     def left_out(self) -> dict[str, int]:
         """The counts that a user should know of, where they are not 0, in words."""
@@ -232,6 +239,7 @@ class IngestReport:
             "beyond_end": "track rows beyond the last frame",
             "unconfirmed": "track rows without a track number",
             "ignored": "ground-truth rows that do not count",
+            "dropped": "live recordings removed before they were ingested: --video_gb was reached",
         }
         return {text: getattr(self, name) for name, text in words.items() if getattr(self, name)}
 

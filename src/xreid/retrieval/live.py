@@ -5,11 +5,13 @@ OUT/gaps.csv            when a camera was not
 OUT/recordings/NAME/    the ingest of each file; OUT/tracklets.parquet holds all of them (`merge`)
 
 A recording is finished when recordings/NAME/ingest.json is there. Whatever lies in OUT/video without it, also
-after a kill, is ingested; so nothing recorded is lost or ingested twice. Memory holds packets, no footage.
+after a kill, is ingested; so nothing recorded is lost or ingested twice, unless the disk share is full
+(`video_share`). Memory holds packets, no footage.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -23,13 +25,25 @@ from xreid.retrieval.detect_auto import choose_detector
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOptions
 from xreid.retrieval.many import check_folder
 from xreid.retrieval.merge import RECORDINGS, merge
-from xreid.retrieval.recorder import GAPS, Gap, GapLog, Recorder, length_s, segments, start_of
+from xreid.retrieval.recorder import (
+    GAPS,
+    SUFFIX,
+    Gap,
+    GapLog,
+    Recorder,
+    camera_of,
+    length_s,
+    segments,
+    start_of,
+)
 from xreid.retrieval.sources import Stream
+from xreid.retrieval.video_share import VideoShare
 from xreid.retrieval.workers import Outcome, Task, new_queue, pool, run_task
 
 VIDEO = "video"
 _POLL_S = 0.2
 _STILL_WARM_S = 60.0  # a recording that ended so long before is of use to warm up on
+_NO_GAP_S = 1.0  # between two files of one unbroken stream
 
 Note = Callable[[str], None]
 
@@ -70,7 +84,7 @@ def watch(
             "a process that ingests was killed", todo="Run the same command again: it goes on."
         ) from error
     live.tidy()
-    return merge(out)
+    return replace(merge(out), dropped=live.share.dropped)
 
 
 class _Live:
@@ -92,11 +106,12 @@ class _Live:
         for folder in (self.video, out / RECORDINGS):
             folder.mkdir(parents=True, exist_ok=True)
         self.gaps = GapLog(out / GAPS)
+        self.share = VideoShare(self.video, most_gb=options.video_gb, gaps=self.gaps, note=note)
         self.recorders = [
             Recorder(s, self.video, roll_s=options.roll_s, stop=stop, gaps=self.gaps, note=note)
             for s in streams
         ]
-        self.busy: dict[str, Future[Outcome]] = {}  # by camera
+        self.busy: dict[str, tuple[Path, Future[Outcome]]] = {}  # by camera
         self.until = None if options.for_s is None else time.monotonic() + options.for_s
 
     def run(self, workers: ProcessPoolExecutor) -> None:
@@ -127,19 +142,21 @@ class _Live:
 
     def _submit(self, workers: ProcessPoolExecutor) -> bool:
         """Start the ingest of each camera's next file; returns whether files wait."""
-        waiting = False
+        waiting = set[Path]()
+        closed = dict[str, list[Path]]()
         for name, stream in self.streams.items():
-            files = segments(self.video, name)
+            files = closed[name] = segments(self.video, name)
             todo = [
                 i for i, path in enumerate(files) if not (self._ingest_of(path) / "ingest.json").is_file()
             ]
-            waiting = waiting or bool(todo)
+            waiting.update(files[i] for i in todo)
             if todo and name not in self.busy:
                 task = self._task(stream, files, todo[0])
-                self.busy[name] = workers.submit(run_task, task)
+                self.busy[name] = task.path, workers.submit(run_task, task)
             elif not todo and not self.options.keep_video:
                 _drop(files[:-1])  # the last one stays, to warm up on
-        return waiting
+        self.share.keep(closed, waiting=waiting, busy={path for path, _ in self.busy.values()})
+        return bool(waiting)
 
     def tidy(self) -> None:
         """At the end: no footage stays that was not to be kept."""
@@ -150,8 +167,7 @@ class _Live:
     def _task(self, stream: Stream, files: Sequence[Path], place: int) -> Task:
         path = files[place]
         before = files[place - 1] if place > 0 else None
-        if before is not None and start_of(path) - start_of(before) - length_s(before) > _STILL_WARM_S:
-            before = None
+        gap = math.inf if before is None else start_of(path) - start_of(before) - length_s(before)
         config = replace(
             self.config,
             camera=stream.camera,
@@ -159,16 +175,42 @@ class _Live:
             modality=stream.modality,
             start=repr(start_of(path)),
         )
-        return Task(name=path.stem, path=path, out=self._ingest_of(path), config=config, before=before)
+        ready = before is not None and (self._ingest_of(before) / "ingest.json").is_file()
+        return Task(
+            name=path.stem,
+            path=path,
+            out=self._ingest_of(path),
+            config=config,
+            before=before if gap <= _STILL_WARM_S else None,
+            bridge=self._ingest_of(before) if before is not None and ready and gap <= _NO_GAP_S else None,
+            goes_on=self._next_of(path) is not None,
+        )
+
+    def _next_of(self, path: Path) -> Path | None:
+        """The camera's file, closed or growing, that begins where this one ends."""
+        end = start_of(path) + length_s(path)
+        files = [one for one in self.video.glob(f"*{SUFFIX}") if camera_of(one) == camera_of(path)]
+        later = sorted((one for one in files if start_of(one) > start_of(path)), key=start_of)
+        return later[0] if later and start_of(later[0]) - end <= _NO_GAP_S else None
+
+    def _waiting(self) -> set[str]:
+        """Recordings that are ingested while the file in which their people go on is not."""
+        found = set[str]()
+        for name in self.streams:
+            files = [f for f in segments(self.video, name) if (self._ingest_of(f) / "ingest.json").is_file()]
+            last = self._next_of(files[-1]) if files else None
+            if last is not None and not (self._ingest_of(last) / "ingest.json").is_file():
+                found.add(files[-1].stem)
+        return found
 
     def _collect(self) -> None:
         """Take note of finished ingests, and make their tracklets part of the tables."""
-        done = {name: future for name, future in self.busy.items() if future.done()}
+        done = {name: future for name, (_, future) in self.busy.items() if future.done()}
         for name, future in done.items():
             del self.busy[name]
             self._settle(name, future.result())
         if done:
-            merge(self.out)
+            merge(self.out, waiting=self._waiting())
 
     def _settle(self, camera: str, outcome: Outcome) -> None:
         path = self.video / f"{outcome.name}.mkv"

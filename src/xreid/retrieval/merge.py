@@ -1,12 +1,12 @@
 """The recordings of a folder as one table: OUT/recordings/NAME/... -> OUT/tracklets.parquet and the rest.
 
 Each recording is an ingest of its own (see `ingest`); the tables beside `recordings` are made of theirs, and
-can be made again at any time.
+can be made again at any time. Tracklets over the cuts of live files are joined (`joins`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from xreid.core.errors import DataError
 from xreid.core.files import atomic_file, read_json
 from xreid.data.names import natural_key
 from xreid.retrieval.ingest_config import IngestReport
+from xreid.retrieval.joins import Joins, find_joins
 from xreid.retrieval.moments import MOMENTS
 from xreid.retrieval.records import QUALITY, TRACKLETS
 
@@ -52,10 +53,14 @@ def total(reports: Sequence[IngestReport]) -> IngestReport:
     return IngestReport(**{name: sum(getattr(report, name) for report in reports) for name in names})
 
 
-def merge(out: Path) -> IngestReport:
+def merge(out: Path, *, waiting: Collection[str] = ()) -> IngestReport:
     """Write the tables of all finished recordings together, each atomically; the tracklets last.
 
     Where nobody was seen yet, no table is written.
+
+    Args:
+        out: Folder of all of them.
+        waiting: Names of live recordings whose next file is still to be ingested.
 
     Raises:
         DataError: A recording's table is damaged.
@@ -63,19 +68,28 @@ def merge(out: Path) -> IngestReport:
     parts = finished(out)
     reports = [report_of(part) for part in parts]
     seen = [part for part, report in zip(parts, reports, strict=True) if report.tracklets]
-    if seen:
+    joins = find_joins(seen, waiting=waiting)
+    report = joins.corrected(total(reports))
+    if report.tracklets:
         for name, column in ((MOMENTS, "file"), (QUALITY, None), (TRACKLETS, "frames")):
-            _concatenate(out, seen, name, column)
-    return total(reports)
+            _concatenate(out, seen, name, column, joins)
+    return report
 
 
-def _concatenate(out: Path, parts: Sequence[Path], name: str, column: str | None) -> None:
+def _concatenate(out: Path, parts: Sequence[Path], name: str, column: str | None, joins: Joins) -> None:
+    key, gone = "name" if name == TRACKLETS else "tracklet", pa.array(joins.names, pa.string())
     with atomic_file(out / name) as temporary:
         writer = None
         for part in parts:
             table = _read(part / name)
             if column is not None:
                 table = _below(table, column, part.relative_to(out).as_posix())
+            if len(gone):
+                shown = pc.invert(pc.is_in(table[key].cast(pa.string()), value_set=gone))
+                rows = joins.rows(name, part, out=out)
+                table = pa.concat_tables(
+                    [table.filter(shown), pa.Table.from_pylist(rows, schema=table.schema)]
+                )
             if writer is None:
                 writer = pq.ParquetWriter(temporary, table.schema)
             writer.write_table(table.cast(writer.schema))

@@ -16,7 +16,7 @@ import numpy as np
 
 from xreid.core.errors import DataError
 from xreid.retrieval.background import Background, Part
-from xreid.retrieval.detections import Boxes, no_boxes
+from xreid.retrieval.detections import Boxes, State, no_boxes
 from xreid.retrieval.frames import Anchor, FrameSource, Image
 
 _WIDTH = 480  # pixels that frames are shrunk to
@@ -93,6 +93,14 @@ class MotionDetector:
     def __call__(self, images: Sequence[Image]) -> list[Boxes]:
         """Boxes float32 [N, 5] (see `Detector`); the score is 0.6 + 0.4 x the covered share of the box."""
         return [self._find(image) for image in images]
+
+    def state(self) -> State:
+        """The background as it was learnt."""
+        return self._background.state()
+
+    def restore(self, state: State) -> None:
+        """Go on with the background of another one."""
+        self._background.restore(state)
 
     def _find(self, image: Image) -> Boxes:
         small, scale = _shrunk(image)

@@ -120,7 +120,7 @@ class Recorder(threading.Thread):
     def _recover(self) -> float | None:
         """Close what a killed recorder left behind; returns the end of the last recording."""
         for partial in sorted(self.folder.glob(f".{self.stream.name}_*{SUFFIX}")):
-            if _camera_of(partial) != self.stream.name:
+            if camera_of(partial) != self.stream.name:
                 continue
             if length_s(partial) > 0:
                 partial.rename(partial.with_name(partial.name[1:]))
@@ -185,9 +185,11 @@ class Recorder(threading.Thread):
         self.note(f"{self.stream.camera}: nothing for {gap.to_s - gap.from_s:.0f} s: {gap.reason}")
 
     def _roll(self, container: Any, at: float) -> None:
-        self._close()
         name = f"{self.stream.name}_{stamp_of(at)}{SUFFIX}"
-        self._writer = writer_for(container.streams.video[0], self.folder / f".{name}", start_s=at)
+        # begun before the last one is closed, so that whoever sees that one sees that it goes on
+        following = writer_for(container.streams.video[0], self.folder / f".{name}", start_s=at)
+        self._close()
+        self._writer = following
 
     def _close(self) -> None:
         writer, self._writer = self._writer, None
@@ -241,11 +243,12 @@ def open_stream(address: str) -> Any:
 
 def segments(folder: Path, camera: str) -> list[Path]:
     """The closed files of a camera, in order of time."""
-    files = (path for path in folder.glob(f"{camera}_[0-9]*{SUFFIX}") if _camera_of(path) == camera)
+    files = (path for path in folder.glob(f"{camera}_[0-9]*{SUFFIX}") if camera_of(path) == camera)
     return sorted(files, key=start_of)
 
 
-def _camera_of(path: Path) -> str | None:
+def camera_of(path: Path) -> str | None:
+    """The camera of a file, closed or growing, from its name."""
     facts = usual_name(path.stem.lstrip("."))
     return None if facts is None else facts.camera
 

@@ -1,7 +1,8 @@
 """One stretch of a video -> the crops of its tracklets; a pure function of source, options and anchor.
 
-A stretch starts with a fresh detector and tracker, warmed up on the ten seconds before it. So an ingest
-that was killed gives, started again, the same files as one that was not.
+A stretch starts with a fresh tracker, warmed up on the ten seconds before it, and with the background as it
+was learnt before. Whoever is followed over its beginning goes on as the tracklet that has these boxes
+(`bridge`). So an ingest that was killed gives, started again, the same files as one that was not.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from xreid.retrieval.bridge import Bridge, Known
 from xreid.retrieval.crops import XYWH, Crop, CropWriter, Cutter, as_jpeg
-from xreid.retrieval.detections import Boxes, Detector, build_detector
+from xreid.retrieval.detections import Boxes, Detector, Learns, State, build_detector
 from xreid.retrieval.frames import Anchor, Frame, FrameSource
 from xreid.retrieval.ingest_config import IngestConfig
 from xreid.retrieval.mot import Tracks
@@ -21,7 +23,7 @@ from xreid.retrieval.quality import hidden_of, sharpness_of
 from xreid.retrieval.spectrum import chroma
 from xreid.retrieval.tracking import SizeGate, Tracker
 
-_WARMUP_S = 10.0
+WARMUP_S = 10.0
 _TELL_EVERY = 10
 _FORGET_EVERY = 200
 
@@ -40,6 +42,8 @@ class Segment:
         counts: Fields of IngestReport that add up over stretches.
         tracklets: The boxes of each tracklet; their crops lie on disk.
         chromas: Number and chroma (see `spectrum`) of every frame that was used.
+        last_s: Seconds of the last frame.
+        continues: Tracklets that go on from the file before (see `bridge`).
     """
 
     next: Anchor
@@ -48,6 +52,8 @@ class Segment:
     counts: dict[str, int] = field(default_factory=dict)
     tracklets: dict[str, list[Crop]] = field(default_factory=dict)
     chromas: list[tuple[int, float]] = field(default_factory=list)
+    last_s: float = 0.0
+    continues: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -80,6 +86,7 @@ class SegmentJob:
         out: Folder of the ingest.
         prefix: Start of the tracklets' names.
         tell: Called with the number of the frame just done.
+        goes_on: The next file of the camera begins where this one ends.
     """
 
     source: FrameSource
@@ -88,25 +95,38 @@ class SegmentJob:
     out: Path
     prefix: str
     tell: Callable[[int], None]
+    goes_on: bool = False
 
     @property
     def follows(self) -> bool:
         """Whether tracks are made here: then tracklets end with the stretch."""
         return self.tracks is None and not self.config.stills
 
-    def run(self, anchor: Anchor, *, first_id: int) -> Segment:
-        """Cut the stretch that starts at the anchor; detected tracklets are numbered from `first_id`."""
+    def run(
+        self, anchor: Anchor, *, first_id: int, known: Known | None = None, state: State | None = None
+    ) -> tuple[Segment, State]:
+        """Cut the stretch that starts at the anchor.
+
+        Args:
+            anchor: Where it starts.
+            first_id: Detected tracklets are numbered from it.
+            known: Boxes, in the seconds before, of the tracklets that are open there.
+            state: What the detector had learnt there.
+
+        Returns:
+            What was found, and what the detector has learnt.
+        """
         config = self.config
         reading = self.source.read(
-            anchor, count=config.segment_frames, warmup_s=_WARMUP_S if self.follows else 0.0
+            anchor, count=config.segment_frames, warmup_s=WARMUP_S if self.follows else 0.0
         )
-        cutting = _Cutting(self, first_id=first_id)
+        cutting = _Cutting(self, first_id=first_id, known=known or {}, state=state, first=anchor.number == 1)
         for frames in _batches(_every(reading, config.every), config.batch):
             cutting.take(frames)
             last = frames[-1].number
             if last is not None and last % _TELL_EVERY < config.batch:
                 self.tell(last)
-        cutting.close()
+        cutting.close(cut=self.goes_on or not reading.ended)
         self.tell(reading.next.number - 1)
         counts = {
             "frames": reading.next.number - anchor.number,
@@ -116,21 +136,35 @@ class SegmentJob:
             "too_short": cutting.writer.too_short,
             "unstable": cutting.gate.dropped,
         }
-        return Segment(
+        segment = Segment(
             next=reading.next,
             ended=reading.ended,
             next_id=cutting.next_id,
             counts=counts,
-            tracklets=cutting.writer.written,
+            tracklets={name: crops for name, crops in cutting.writer.written.items() if crops},
             chromas=cutting.chromas,
+            last_s=cutting.last_s,
+            continues=cutting.continues,
         )
+        return segment, cutting.learnt()
 
-    def follower(self) -> Follower:
+    def follower(self, detector: Detector | None) -> Follower:
         """What finds the people of each frame, fresh."""
-        if self.tracks is not None:
+        if detector is None:
+            assert self.tracks is not None
             return _Given(self.tracks)
         config = self.config
-        detector = build_detector(
+        if config.stills:
+            return _Alone(detector)
+        fps = self.source.fps / config.every
+        return _Followed(detector, Tracker(config.tracker, fps=fps, max_gap_s=config.max_gap_s))
+
+    def detector(self) -> Detector | None:
+        """A fresh one; None where tracks are given."""
+        if self.tracks is not None:
+            return None
+        config = self.config
+        return build_detector(
             config.detector,
             source=self.source,
             every=config.every,
@@ -139,20 +173,23 @@ class SegmentJob:
             device=config.device,
             min_score=config.min_score,
         )
-        if config.stills:
-            return _Alone(detector)
-        fps = self.source.fps / config.every
-        return _Followed(detector, Tracker(config.tracker, fps=fps, max_gap_s=config.max_gap_s))
 
 
 class _Cutting:
     """The state of one stretch: what follows people, what holds their crops."""
 
-    def __init__(self, job: SegmentJob, *, first_id: int) -> None:
+    def __init__(
+        self, job: SegmentJob, *, first_id: int, known: Known, state: State | None, first: bool
+    ) -> None:
         config = job.config
-        self.job, self.next_id, self.too_small = job, first_id, 0
+        self.job, self.next_id, self.too_small, self.last_s = job, first_id, 0, 0.0
         self.chromas: list[tuple[int, float]] = []
-        self.follow = job.follower()
+        self.bridge, self.foreign, self.warm = Bridge(known), first, True
+        self.continues: dict[str, str] = {}
+        self.detector = job.detector()
+        if state is not None and isinstance(self.detector, Learns):
+            self.detector.restore(state)
+        self.follow = job.follower(self.detector)
         self.gate = SizeGate(fps=job.source.fps / config.every)
         self.cutter = Cutter(margin=config.margin, min_height=config.min_height)
         least = config.min_frames if job.follows else 1
@@ -163,11 +200,39 @@ class _Cutting:
     def take(self, frames: Sequence[Frame]) -> None:
         """Cut the people of some frames; of a warm-up frame, only follow them."""
         for frame, seen in zip(frames, self.follow(frames), strict=True):
-            if frame.number is not None:
-                self._cut(frame, frame.number, seen)
+            if frame.number is None:
+                self._follow(frame, seen)
+                continue
+            if self.warm:
+                self._begin()
+            self._cut(frame, frame.number, seen)
+
+    def learnt(self) -> State:
+        """What the detector has learnt; empty for one that learns nothing."""
+        return self.detector.state() if isinstance(self.detector, Learns) else {}
+
+    def _follow(self, frame: Frame, seen: Sequence[Seen]) -> None:
+        """A frame of the warm-up: whose boxes are these?"""
+        for track, box, score in seen if self.job.follows else ():
+            if (inside := self.cutter.clip(frame.image, box)) is not None:
+                x, y, width, height = inside
+                crop = Crop(
+                    frame=0, x=x, y=y, width=width, height=height, score=score, time_s=frame.time_s, chroma=0
+                )
+                for piece, kept in self.gate.push(track, crop):
+                    self.bridge.see(piece, kept)
+
+    def _begin(self) -> None:
+        """The warm-up is over: pieces that are known go on as the tracklets they are."""
+        self.warm, self.gate.dropped = False, 0
+        for piece, name in self.bridge.names().items():
+            own = self._name(piece) if self.foreign else name
+            self.writer.go_on(piece, own)
+            if self.foreign:
+                self.continues[own] = name
 
     def _cut(self, frame: Frame, number: int, seen: Sequence[Seen]) -> None:
-        colour = round(chroma(frame.image), 3)
+        colour, self.last_s = round(chroma(frame.image), 3), frame.time_s
         self.chromas.append((number, colour))
         clipped = [(track, self.cutter.clip(frame.image, box), score) for track, box, score in seen]
         inside = [(track, box, score) for track, box, score in clipped if box is not None]
@@ -176,13 +241,16 @@ class _Cutting:
         for (track, box, score), share in zip(inside, hidden, strict=True):
             crop = self._crop(frame, number, box, score=score, colour=colour, hidden=share)
             for key, kept in self.gate.push(track, crop) if self.job.follows else [(track, crop)]:
-                self.writer.add(key, kept)
+                if kept.frame:  # boxes in doubt since the warm-up are of the stretch before
+                    self.writer.add(key, kept)
         if number % _FORGET_EVERY == 0:
             self.writer.forget(before=number - self.patience)
 
-    def close(self) -> None:
-        """No frame follows."""
+    def close(self, *, cut: bool) -> None:
+        """No frame follows here; with `cut` they follow in the next stretch or file."""
         self.gate.close()
+        if cut and self.job.follows:
+            self.writer.release(since=self.last_s - self.job.config.max_gap_s)
         self.writer.close()
 
     def _crop(

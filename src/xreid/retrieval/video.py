@@ -44,6 +44,10 @@ class VideoFrames:
         """At most `count` frames from the anchor on, after those of `warmup_s` seconds before it."""
         return VideoReading(self, anchor, count=count, warmup_s=warmup_s)
 
+    def stamp(self, seconds: float) -> int | None:
+        """The last timestamp before that many seconds; None where timestamps are of no use."""
+        return self.start + int(seconds / self.time_base) - 1 if self.timed else None
+
     def _has_times(self) -> bool:
         """Whether timestamps rise over the first frames; in AVI files they often follow decoding order."""
         reading = VideoReading(self, Anchor(), count=_PROBE, warmup_s=0.0)
@@ -117,7 +121,7 @@ class VideoReading:
                     if self._full():
                         return
                 elif number >= warm_from:
-                    yield self._frame(picture, number=None)
+                    yield self._frame(picture, number=None, place=number)
         self.ended = True
 
     def pictures(self, container: Any) -> Iterator[Any]:
@@ -153,11 +157,11 @@ class VideoReading:
     def _full(self) -> bool:
         return self.next.number - self.anchor.number >= self.count
 
-    def _frame(self, picture: Any, *, number: int | None) -> Frame:
+    def _frame(self, picture: Any, *, number: int | None, place: int = 0) -> Frame:
         if self.source.timed and picture.pts is not None:
             time_s = (picture.pts - self.source.start) * self.source.time_base
         else:
-            time_s = ((number or self.anchor.number) - 1) / self.source.fps
+            time_s = ((number or place or self.anchor.number) - 1) / self.source.fps
         return Frame(number=number, image=_pixels(picture), time_s=time_s)
 
 

@@ -34,7 +34,9 @@ class Task:
         path: Its file or folder.
         out: Where its ingest goes.
         config: Options.
-        before: The recording that ends where this one begins, or None.
+        before: The recording of the same camera before this one, to warm up on; or None.
+        bridge: The ingest of that, where this one begins at its very end: people go on from there.
+        goes_on: The next recording of the camera begins where this one ends.
     """
 
     name: str
@@ -42,6 +44,8 @@ class Task:
     out: Path
     config: IngestConfig
     before: Path | None = None
+    bridge: Path | None = None
+    goes_on: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +71,8 @@ def run_task(task: Task) -> Outcome:
             config=task.config,
             recording=task.name,
             before=task.before,
+            bridge=task.bridge,
+            goes_on=task.goes_on,
             may_be_empty=True,
             tell=tell,
         )
