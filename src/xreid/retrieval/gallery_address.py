@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import logging
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from xreid.core.errors import ConfigError, DataError
+from xreid.core.errors import ConfigError
+from xreid.retrieval.gallery_connection import TOKEN, connect
 from xreid.retrieval.gallery_folder import FolderStore
 from xreid.retrieval.gallery_store import Store
 
-if TYPE_CHECKING:
-    from pymilvus import MilvusClient
-
-TOKEN, CA = "XREID_MILVUS_TOKEN", "XREID_MILVUS_CA"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 _SECRET = re.compile(r"//[^/]*@")
 _DEFAULT_NAME = "xreid"
-_TIMEOUT_S = 15.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,76 +70,7 @@ def open_store(address: str | Path, *, make: bool) -> Store:
     if server is None:
         folder = Path(address)
         return FolderStore.create(folder) if make else FolderStore(folder)
-    client = _connect(server, make=make)
+    client = connect(server.uri, make=make)
     from xreid.retrieval.gallery_milvus import MilvusStore
 
     return MilvusStore(client, address=str(address), name=server.name, make=make)
-
-
-def _connect(server: Address, *, make: bool) -> MilvusClient:
-    try:
-        import grpc
-        from pymilvus import MilvusClient
-        from pymilvus.exceptions import MilvusException
-    except ImportError as error:
-        raise ConfigError(
-            f"a gallery at {server.uri} needs pymilvus", todo="pip install 'xreid[gallery]'"
-        ) from error
-    logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises, too
-    options: dict[str, Any] = {"timeout": _TIMEOUT_S}
-    if "://" in server.uri:
-        options["token"] = os.environ.get(TOKEN, "")
-        if server.uri.startswith("https:"):
-            options["secure"] = True
-            options |= {"ca_pem_path": os.environ[CA]} if CA in os.environ else {}
-    else:
-        _require_free(Path(server.uri), make=make)
-    try:
-        return MilvusClient(uri=server.uri, **options)
-    except (MilvusException, grpc.RpcError, OSError) as error:
-        text = " ".join(str(getattr(error, "message", "") or error).split())
-        raise DataError(
-            f"no Milvus server answers at {server.uri}",
-            got=text[:200],
-            todo=f"Start it, or check the address and the token ({TOKEN}).",
-        ) from error
-
-
-def _require_free(database: Path, *, make: bool) -> None:
-    """Milvus Lite serves one process at a time.
-
-    Raises:
-        DataError: Another process holds it, there is none, or no folder to make it in.
-    """
-    if not database.parent.is_dir():
-        raise DataError(f"{database} is in no folder", todo="Make the folder first.")
-    if not make and not database.exists():
-        raise DataError(
-            f"{database} is no gallery", todo=f"Make one with `xreid gallery add {database} ...`."
-        )
-    pid = _holder(database / "LOCK")
-    if pid not in (None, os.getpid()):
-        raise DataError(
-            f"{database} is held by process {pid}{_command(pid)}",
-            expected="one process at a time: Milvus Lite allows no more",
-            todo="End that process, or use a folder or a server, which many may use at once.",
-        )
-
-
-def _holder(lock: Path) -> int | None:
-    """The process that has locked a file, as Linux tells it."""
-    try:
-        inode = lock.stat().st_ino
-        lines = Path("/proc/locks").read_text().splitlines()
-    except OSError:
-        return None
-    held = [line.split() for line in lines if f":{inode} " in line and "FLOCK" in line]
-    return int(held[0][-4]) if held else None
-
-
-def _command(pid: int | None) -> str:
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ").strip()
-    except OSError:
-        return ""
-    return f" ({words[:80]})"
