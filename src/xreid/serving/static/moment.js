@@ -41,7 +41,7 @@ function shown(row, found, may, load) {
     can ? stage : h("p.soft.small", {}, found.shown ? "Whole frames, with whoever else is in them, need the role operator." : found.why_not),
     can && h("div.bar", {}, h("button", { type: "button", onclick: film }, `Play ${SECONDS} seconds`), h("button.plain", { type: "button", onclick: picture }, "Picture"), slider && h("label.bar.soft.small", {}, "frame ", slider)),
     h("dl.facts", {}, [
-      ["recording", found.file], ["in it at", found.offset_s === null ? null : `${clock(found.offset_s)} (frame ${found.frame})`], ["time", moment(found.time_s)], ["UTC", utc({ start_s: found.time_s, end_s: null })],
+      ["recording", found.file.split("/").at(-1)], ["kept at", found.file.includes("/") && h("span.small", {}, found.file)], ["in it at", found.offset_s === null ? null : `${clock(found.offset_s)} (frame ${found.frame})`], ["time", moment(found.time_s)], ["UTC", utc({ start_s: found.time_s, end_s: null })],
       ["in the picture", found.from_s === null || found.to_s === null ? null : `${clock(found.from_s)} – ${clock(found.to_s)}`], ["camera", found.camera],
     ].filter(([, value]) => value).flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, value)])),
   ];
