@@ -249,6 +249,14 @@ def test_viewers_get_the_facts_operators_the_pictures(filmed: Path, tmp_path: Pa
         )
 
 
+def test_a_clip_longer_than_its_recording_is_all_of_it(shown: TestClient) -> None:
+    whole = shown.get(url(shown, "gate", "moment.mp4?frame=2&seconds=20"))
+    with av.open(io.BytesIO(whole.content)) as container:
+        numbers = [number_of(f.to_ndarray(format="rgb24").astype(int)) for f in container.decode(video=0)]
+    assert numbers == sorted(set(numbers)), "each picture once"
+    assert numbers[0] <= 1 < 58 <= numbers[-1]
+
+
 def test_a_folder_of_footage_that_is_none_is_told_at_the_start(opened: Open, tmp_path: Path) -> None:
     from xreid.core.errors import ConfigError
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from xreid.cli.gallery_options import GalleryOptions, RemovalOptions
 from xreid.cli.progress import tracklet_lines, tracklet_progress
 from xreid.core.errors import ConfigError, DataError
 
@@ -22,106 +23,73 @@ ELSEWHERE = "Frames, tracklet tables and the embedding sets they came from lie e
 
 
 @dataclass(frozen=True, kw_only=True)
-class EraseOptions:
+class EraseOptions(RemovalOptions):
     """Erase tracklets or people from every set and from the disk, with a receipt.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         tracklets: Names of tracklets.
         person: Identities, all of whose tracklets are erased.
-        by: On whose word; default the name you are logged in with.
-        reason: Why; stands in the receipt.
-        dry_run: Only say what would be erased.
-        receipt: Write a copy of the receipt to this file.
     """
 
-    gallery: str
     tracklets: list[str] = field(default_factory=list)
     person: list[str] = field(default_factory=list)
-    by: str | None = None
-    reason: str = ""
-    dry_run: bool = False
-    receipt: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExpireOptions:
+class ExpireOptions(RemovalOptions):
     """Erase what is older than an age, with a receipt.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         older_than: Age of a tracklet's end: a number and m, h, d or w (minutes to weeks). Where times count
             from the start of a video, tracklets are as old as their set is in the gallery.
-        by: On whose word; default the name you are logged in with.
-        reason: Why; stands in the receipt.
-        dry_run: Only say what would be erased.
-        receipt: Write a copy of the receipt to this file.
     """
 
-    gallery: str
     older_than: str
-    by: str | None = None
-    reason: str = ""
-    dry_run: bool = False
-    receipt: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReceiptsOptions:
+class ReceiptsOptions(GalleryOptions):
     """List the receipts of what was erased.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         of: Only receipts of tracklets of this name.
     """
 
-    gallery: str
     of: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOptions:
-    """Check that a gallery is whole, and that nobody who was erased is back.
-
-    Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
-    """
-
-    gallery: str
+class CheckOptions(GalleryOptions):
+    """Check that a gallery is whole, and that nobody who was erased is back."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class ExportOptions:
+class ExportOptions(GalleryOptions):
     """Write a gallery as a folder with checksums, for `import`.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         out: Folder to make.
     """
 
-    gallery: str
     out: Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImportOptions:
+class ImportOptions(GalleryOptions):
     """Append an export to a gallery, which is made where missing; ids, labels and receipts come along.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         folder: Made by `export`.
     """
 
-    gallery: str
     folder: Path
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReembedOptions:
+class ReembedOptions(GalleryOptions):
     """Embed a gallery's tracklets with another model, which takes over when all are done; the old one serves.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         checkpoint: Folder of a checkpoint, or of a finished run.
         frames: Root of the frames, where they have moved since they were embedded.
         work: Folder for what is done so far; default next/ in the gallery's folder.
@@ -132,7 +100,6 @@ class ReembedOptions:
         threads: Threads for arithmetic on the CPU; 0 for torch's own choice.
     """
 
-    gallery: str
     checkpoint: Path
     frames: Path | None = None
     work: Path | None = None
@@ -291,6 +258,9 @@ def _tell(gallery: Gallery, receipt: Receipt, *, copy: Path | None) -> None:
         return
     left = f"{len(gallery)} {'is' if len(gallery) == 1 else 'are'} left"
     print(f"erased {counted}; {left} in {gallery.address}")
+    if any(receipt.forgotten.values()):
+        gone = ", ".join(f"{count} {what}" for what, count in receipt.forgotten.items() if count)
+        print(f"and from its watch list, alerts and cases: {gone}")
     print(f"receipt {receipt.id}{f', copied to {copy}' if copy else ''}")
     print(ELSEWHERE)
 

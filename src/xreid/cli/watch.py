@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from xreid.cli.gallery_options import AnswersOptions
 from xreid.cli.options import parse
 from xreid.core.errors import ConfigError
 
@@ -19,11 +20,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddOptions:
+class AddOptions(AnswersOptions):
     """Watch for a person: tracklets of the gallery appended from now on raise alerts.
 
     Attributes:
-        gallery: Folder of the gallery, or the address of a Milvus server.
         name: What to call the person.
         tracklet: Tracklets of the person: examples.
         query: Embedding set the examples are in; default the gallery itself.
@@ -32,10 +32,8 @@ class AddOptions:
         far: False alarms put up with per new tracklet; needs a calibration.
         min_score: Least cosine instead.
         past: Raise alerts about tracklets that are in the gallery already, too.
-        state: Folder of the watch list; default inside the gallery's folder.
     """
 
-    gallery: str
     name: str
     tracklet: list[str] = field(default_factory=list)
     query: Path | None = None
@@ -44,91 +42,70 @@ class AddOptions:
     far: float = 1e-3
     min_score: float | None = None
     past: bool = False
-    state: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions:
+class ListOptions(AnswersOptions):
     """Show who is watched for.
 
     Attributes:
-        gallery: Folder of the gallery, or the address of a Milvus server.
-        state: Folder of the watch list; default inside the gallery's folder.
         json: Print JSON instead of a table.
     """
 
-    gallery: str
-    state: Path | None = None
     json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class CheckOptions:
+class CheckOptions(AnswersOptions):
     """Look for everybody on the watch list; raises each alert once, however often it runs.
 
     Attributes:
-        gallery: Folder of the gallery, or the address of a Milvus server.
         calibration: What the scores mean: auto takes what the gallery's embeddings carry; or
             calibration.json, a checkpoint or a run.
-        state: Folder of the watch list; default inside the gallery's folder.
         json: Print JSON instead of a table.
     """
 
-    gallery: str
     calibration: str = "auto"
-    state: Path | None = None
     json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveOptions:
+class RemoveOptions(AnswersOptions):
     """Watch for people no longer, and erase the alerts about them.
 
     Attributes:
-        gallery: Folder of the gallery, or the address of a Milvus server.
         names: What they are called.
-        state: Folder of the watch list; default inside the gallery's folder.
     """
 
-    gallery: str
     names: list[str] = field(default_factory=list)
-    state: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
-class AlertsOptions:
+class AlertsOptions(AnswersOptions):
     """Show the alerts, newest last.
 
     Attributes:
-        gallery: Folder of the gallery, or the address of a Milvus server.
         all: Those too that somebody has acknowledged.
-        state: Folder of the watch list; default inside the gallery's folder.
         json: Print JSON instead of a table.
     """
 
-    gallery: str
     all: bool = False
-    state: Path | None = None
     json: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
-class AcknowledgeOptions:
+class AcknowledgeOptions(AnswersOptions):
     """Say about alerts whether they were right.
 
     Attributes:
-        gallery: Folder of the gallery, or the address of a Milvus server.
         alerts: Their ids.
         word: right, wrong, or only seen.
         note: In words.
-        state: Folder of the watch list; default inside the gallery's folder.
     """
 
-    gallery: str
     alerts: list[str] = field(default_factory=list)
     word: Literal["right", "wrong", "seen"] = "seen"
     note: str = ""
-    state: Path | None = None
 
 
 def main(argv: Sequence[str]) -> int:

@@ -15,7 +15,8 @@ from xreid.serving.auth import Here, Operator, Viewer
 from xreid.serving.case_page import case_page
 from xreid.serving.ids import Id, TrackletId
 from xreid.serving.problems import Refusal
-from xreid.serving.schemas import CaseChange, CaseFile, CaseView, NewCase, NewJudgement, TrackletView
+from xreid.serving.schemas import TrackletView
+from xreid.serving.schemas_cases import CaseChange, CaseFile, CaseView, NewCase, NewJudgement
 from xreid.serving.site import Site
 
 router = APIRouter(prefix="/api/v1/cases", tags=["cases"])

@@ -63,7 +63,8 @@ class ServeConfig:
         host: Address to listen on. Beyond loopback a token is required.
         port: Port to listen on; 0 takes a free one.
         token_file: Tokens with their roles, as hashes; see `--new_token`.
-        state: Folder for what the server itself writes: audit log, feedback, watch lists, jobs, uploads.
+        state: Folder for what the server itself writes: audit log, jobs, uploads; for a gallery that is no
+            folder its cases, watch list and alerts, too.
         graph: Cameras and the ways between them, so that impossible transitions are marked.
         imports: Folder whose videos and embedding sets may be taken in by their path.
         footage: Folders of recordings: moments of those that were taken in, and lie there, can be shown.

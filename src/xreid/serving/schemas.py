@@ -7,7 +7,6 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from xreid.core.tracklets import Modality
-from xreid.retrieval.cases import Case
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Entry
 from xreid.serving.jobs import Job
@@ -243,77 +242,6 @@ class QueryView(Model):
     modality: Literal["vis", "ir"]
     guessed: bool
     frames: int
-
-
-class NewCase(Model):
-    """A case to open."""
-
-    title: Name
-    note: Annotated[str, Field(max_length=4000)] = ""
-    tracklets: list[EntryId] = Field(default=[], max_length=20)
-    queries: list[StoredId] = Field(default=[], max_length=20)
-
-
-class CaseChange(Model):
-    """What to change of a case; what is left out stays."""
-
-    title: Name | None = None
-    note: Annotated[str, Field(max_length=4000)] | None = None
-    tracklets: list[EntryId] | None = Field(default=None, max_length=20)
-    queries: list[StoredId] | None = Field(default=None, max_length=20)
-
-
-class NewJudgement(Model):
-    """What is said of a tracklet."""
-
-    verdict: Word
-
-
-class JudgementView(Model):
-    """What was said of a tracklet."""
-
-    tracklet: str
-    verdict: Word
-    who: str
-    at: str
-
-
-class CaseView(Model):
-    """A case."""
-
-    id: str
-    title: str
-    note: str
-    owner: str
-    made: str
-    tracklets: list[str]
-    queries: list[str]
-    judgements: list[JudgementView]
-
-    @classmethod
-    def of(cls, case: Case) -> CaseView:
-        """From what is stored."""
-        return cls(
-            id=case.id,
-            title=case.title,
-            note=case.note,
-            owner=case.owner,
-            made=case.made,
-            tracklets=list(case.tracklets),
-            queries=list(case.queries),
-            judgements=[JudgementView(**vars(one)) for one in case.judgements],
-        )
-
-
-class CaseFile(Model):
-    """A case, opened: with the tracklets that it names."""
-
-    case: CaseView
-    searched_for: list[TrackletView]
-    uploaded: list[QueryView]
-    confirmed: list[TrackletView] = Field(description="In order of time; unknown times last")
-    rejected: list[TrackletView]
-    missing: int = Field(description="Tracklets that are not in the gallery any more, and queries likewise")
 
 
 class NewJob(Model):
