@@ -156,14 +156,14 @@ def _show(options: ShowOptions) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    from xreid.core.tracklets import Modality
-    from xreid.retrieval.gallery import Filter, Gallery
+    from xreid.retrieval.gallery import Gallery
 
     gallery = Gallery.open(options.gallery)
+    infrared = gallery.infrared()
     table = Table("set", "name", "tracklets", "visible", "infrared", "erased", "appended", "labels", box=None)
     for stored in gallery.sets:
-        infrared = gallery.count(Filter(sets=(stored.key,), modality=Modality.INFRARED))
-        counts = [str(n) for n in (stored.rows, stored.rows - infrared, infrared, stored.erased)]
+        dark = infrared.get(stored.key, 0)
+        counts = [str(n) for n in (stored.rows, stored.rows - dark, dark, stored.erased)]
         table.add_row(
             stored.key[:8], stored.name, *counts, stored.appended[:10], ", ".join(stored.labels) or "-"
         )
