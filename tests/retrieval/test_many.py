@@ -112,6 +112,21 @@ def test_a_broken_recording_is_told_and_the_others_are_there(
     assert not ingest_recordings(recordings, tmp_path / "out", config=CONFIG).failed
 
 
+def test_a_file_that_has_grown_and_one_that_says_nothing_keep_no_other_back(tmp_path: Path) -> None:
+    folder = tmp_path / "footage"
+    folder.mkdir()
+    whole = write_video(tmp_path / "whole.mkv", [wall()] * 40).read_bytes()
+    (folder / "gate.mkv").write_bytes(whole[: len(whole) * 2 // 3])
+    (folder / "broken.mp4").write_bytes(b"no video, and no date in its name")
+    assert list(_run(folder, tmp_path / "out").failed) == ["broken"]
+    (folder / "gate.mkv").write_bytes(whole)
+    shutil.copy(folder / "gate.mkv", folder / "yard.mkv")
+    report = _run(folder, tmp_path / "out")
+    assert list(report.failed) == ["broken", "gate"]
+    assert "has changed since it was ingested" in report.failed["gate"]
+    assert (tmp_path / "out" / "recordings" / "yard" / "ingest.json").is_file()
+
+
 def test_nobody_anywhere_is_a_result(tmp_path: Path) -> None:
     (tmp_path / "v").mkdir()
     for name in ("a", "b"):

@@ -40,7 +40,7 @@ from xreid.retrieval.detect_auto import choose_detector
 from xreid.retrieval.detections import State
 from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
-from xreid.retrieval.ingest_identity import WORK, finished_report, identity_of
+from xreid.retrieval.ingest_identity import WORK, finished_report, identity_of, require_unchanged
 from xreid.retrieval.mot import Tracks, read_tracks
 from xreid.retrieval.records import Records
 from xreid.retrieval.segments import WARMUP_S, Segment, SegmentJob
@@ -222,7 +222,9 @@ class _Ingest:
         """
         job = self.work / "job.json"
         if job.is_file():
-            if read_json(job, what="unfinished ingest") != self.identity:
+            begun = read_json(job, what="unfinished ingest")
+            require_unchanged(begun, self.identity, self.out)
+            if begun != self.identity:
                 raise ConfigError(
                     f"{self.out} holds an unfinished ingest of another video or with other options",
                     todo="Choose another folder, or remove that one.",

@@ -68,6 +68,8 @@ def finished_report(out: Path, identity: dict[str, Any]) -> IngestReport | None:
     found = read_json(out / "ingest.json", what="ingest")
     report = found.pop("report", None)
     found.pop("bridge", None)
+    if report is not None:
+        require_unchanged(found, identity, out)
     if found != identity or report is None:
         raise ConfigError(
             f"{out} holds an ingest of another video, with other options or by other versions",
@@ -75,3 +77,17 @@ def finished_report(out: Path, identity: dict[str, Any]) -> IngestReport | None:
         )
     shutil.rmtree(out / WORK, ignore_errors=True)
     return IngestReport(**report)
+
+
+def require_unchanged(found: dict[str, Any], identity: dict[str, Any], out: Path) -> None:
+    """Tell of a file that has changed, or grown, since it was ingested with these very options.
+
+    Raises:
+        DataError: It has; one such file keeps no other recording from being ingested.
+    """
+    changed = {name for name in found.keys() | identity.keys() if found.get(name) != identity.get(name)}
+    if changed == {"source_sha256"}:
+        raise DataError(
+            f"{identity['source']} has changed since it was ingested into {out}",
+            todo="Remove that folder to ingest it anew; ingest files that still grow as live cameras.",
+        )

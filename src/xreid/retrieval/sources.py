@@ -226,7 +226,10 @@ def _start(found: _Found, facts: NameFacts, config: IngestConfig) -> tuple[float
         return None, ""
     if facts.start is not None:
         return unix_time(facts.start, time_zone=zone, what=what), "name"
-    made = container_start(found.path)
+    try:
+        made = container_start(found.path)
+    except DataError:  # told when it is ingested, so that the other recordings are not lost for it
+        made = None
     return (None, "") if made is None else (made.timestamp(), "container")
 
 
