@@ -38,8 +38,10 @@ def by_loop(rows: list[Tracklet]) -> list[Seen]:
             if r.start_s is not None and r.start_s >= 1e9:
                 hour = int(r.start_s // 3600) * 3600
                 hours[hour] = hours.get(hour, 0) + 1
-        starts = [r.start_s for r in mine if r.start_s is not None]
-        ends = [r.start_s if r.end_s is None else r.end_s for r in mine if r.start_s is not None]
+        timed = [(r.start_s, r) for r in mine if r.start_s is not None]
+        dated = [(start, r) for start, r in timed if start >= 1e9]
+        starts = [start for start, _ in dated or timed]
+        ends = [start if r.end_s is None else r.end_s for start, r in dated or timed]
         found.append(
             Seen(
                 camera=camera,

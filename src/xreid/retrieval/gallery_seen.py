@@ -27,8 +27,8 @@ class Seen:
         places: Where it stands, as its tracklets say, and how many of them.
         visible: Visible tracklets.
         infrared: Infrared tracklets.
-        first_s: Earliest start, of those that have a time.
-        last_s: Latest end.
+        first_s: Earliest start, of those that have a date, or, where none has one, a time.
+        last_s: Latest end, likewise.
         hours: Tracklets by hour: Unix seconds of its beginning -> count; only those with a date.
     """
 
@@ -55,7 +55,8 @@ def seen_in(columns: Columns) -> list[Seen]:
     found = []
     for code, rows in zip(codes.tolist(), np.split(order, starts[1:]), strict=True) if len(order) else ():
         infrared = int(columns.infrared[rows].sum())
-        at, hours = rows[timed[rows]], columns.start_s[rows[dated[rows]]] // HOUR_S
+        at = rows[dated[rows]] if dated[rows].any() else rows[timed[rows]]
+        hours = columns.start_s[rows[dated[rows]]] // HOUR_S
         placed = columns.place.code[rows]
         found.append(
             Seen(
@@ -105,13 +106,14 @@ def _sum(camera: str | None, several: list[Seen]) -> Seen:
     for one in several:
         places.update(one.places)
         hours.update(one.hours)
+    spans = _of_one_clock(several)
     return Seen(
         camera=camera,
         places=dict(sorted(places.items())),
         visible=sum(one.visible for one in several),
         infrared=sum(one.infrared for one in several),
-        first_s=min((one.first_s for one in several if one.first_s is not None), default=None),
-        last_s=max((one.last_s for one in several if one.last_s is not None), default=None),
+        first_s=min((start for start, _ in spans), default=None),
+        last_s=max((end for _, end in spans), default=None),
         hours=dict(sorted(hours.items())),
     )
 
@@ -119,3 +121,9 @@ def _sum(camera: str | None, several: list[Seen]) -> Seen:
 def _counted(values: npt.NDArray[Any]) -> dict[int, int]:
     found, counts = np.unique(values, return_counts=True)
     return dict(zip(found.tolist(), counts.tolist(), strict=True))
+
+
+def _of_one_clock(several: Iterable[Seen]) -> list[tuple[float, float]]:
+    """First and last times of those that begin with a date; where none does, of all that have times."""
+    spans = [(o.first_s, o.last_s) for o in several if o.first_s is not None and o.last_s is not None]
+    return [span for span in spans if span[0] >= UNIX_FROM_S] or spans
