@@ -1,6 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both set up .venv (locked versions) on first use.
 PYTHON ?= python3
 BIN := .venv/bin
+WORKERS ?= 2
 STAMP := .venv/.installed
 
 .PHONY: install demo test check docs clean
@@ -20,7 +21,7 @@ demo: $(STAMP)
 	$(BIN)/xreid demo demo
 
 test: $(STAMP)
-	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""How long uploads are kept: as long as the settings say, and not longer."""
+"""How long uploads are kept, and how many: as long and as many as the settings say."""
 
 from __future__ import annotations
 
@@ -23,3 +23,17 @@ def test_an_upload_is_kept_for_its_time(opened: Open, world: Path, minutes: int,
     os.utime(world / "state0" / "uploads" / made, (then, then))
     client.app.state.site.sweep()  # type: ignore[attr-defined]
     assert client.get(f"{API}/uploads/{made}").status_code == status
+
+
+def test_no_more_is_taken_than_there_is_room(opened: Open, world: Path) -> None:
+    client = opened(limits=Limits(uploads_mib=1))
+    picture = as_bytes(person(0), "BMP")  # decoders stop at the end of the picture
+    padded = picture + bytes(600_000)
+    first = client.post(f"{API}/uploads?name=a.bmp", content=padded)
+    assert first.status_code == 201, first.text
+    second = client.post(f"{API}/uploads?name=b.bmp", content=padded)
+    assert second.status_code == 507
+    assert "no room" in second.text
+    assert len(list((world / "state0" / "uploads").iterdir())) == 1, "nothing is left of it"
+    assert client.delete(f"{API}/uploads/{first.json()['id']}").status_code == 204
+    assert client.post(f"{API}/uploads?name=b.bmp", content=padded).status_code == 201
