@@ -111,7 +111,7 @@ class _Live:
             Recorder(s, self.video, roll_s=options.roll_s, stop=stop, gaps=self.gaps, note=note)
             for s in streams
         ]
-        self.busy: dict[str, tuple[Path, Future[Outcome]]] = {}  # by camera
+        self.busy: dict[str, tuple[Task, Future[Outcome]]] = {}  # by camera
         self.until = None if options.for_s is None else time.monotonic() + options.for_s
 
     def run(self, workers: ProcessPoolExecutor) -> None:
@@ -152,10 +152,13 @@ class _Live:
             waiting.update(files[i] for i in todo)
             if todo and name not in self.busy:
                 task = self._task(stream, files, todo[0])
-                self.busy[name] = task.path, workers.submit(run_task, task)
+                self.busy[name] = task, workers.submit(run_task, task)
             elif not todo and not self.options.keep_video:
                 _drop(files[:-1])  # the last one stays, to warm up on
-        self.share.keep(closed, waiting=waiting, busy={path for path, _ in self.busy.values()})
+        busy = {
+            path for task, _ in self.busy.values() for path in (task.path, task.before) if path is not None
+        }
+        self.share.keep(closed, waiting=waiting, busy=busy)
         return bool(waiting)
 
     def tidy(self) -> None:
