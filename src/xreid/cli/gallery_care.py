@@ -261,9 +261,6 @@ def _tell(gallery: Gallery, receipt: Receipt, *, copy: Path | None) -> None:
     if any(receipt.forgotten.values()):
         gone = ", ".join(f"{count} {what}" for what, count in receipt.forgotten.items() if count)
         print(f"and from its watch list, alerts and cases: {gone}")
-    if any(receipt.forgotten.values()):
-        gone = ", ".join(f"{count} {what}" for what, count in receipt.forgotten.items() if count)
-        print(f"and from its watch list, alerts and cases: {gone}")
     print(f"receipt {receipt.id}{f', copied to {copy}' if copy else ''}")
     print(ELSEWHERE)
 
