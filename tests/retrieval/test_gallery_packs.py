@@ -52,7 +52,10 @@ def _all(gallery: Gallery) -> list[object]:
         gallery.vectors([e.id for e in entries]).tolist(),
         [(c.vectors.tolist(), c.table, c.origin, c.calibration, own) for c, own in contents],
         [gallery.count(Filter(sets=(f"set{i}",), labels=("odd",) if i % 2 else ())) for i in range(SETS)],
-        [(hit.entry.id, round(hit.score, 5)) for hit in gallery.nearest(make_set(1, seed=50).vectors, k=12)[0]],
+        [
+            (hit.entry.id, round(hit.score, 5))
+            for hit in gallery.nearest(make_set(1, seed=50).vectors, k=12)[0]
+        ],
         gallery.seen(),
         gallery.infrared(),
     ]
