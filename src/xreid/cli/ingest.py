@@ -134,9 +134,9 @@ def _tell_undated(recordings: Sequence[Recording], config: IngestConfig, note: N
         return
     named = ", ".join(undated[:3]) + (", ..." if len(undated) > 3 else "")
     note(
-        f"{len(undated)} of {len(recordings)} recordings have no date ({named}): their times count from their "
-        "beginning and are never compared with dates. A date comes from the name (gate_20261120T213000Z.mp4), "
-        "--name_pattern, a list of cameras, or --start"
+        f"{len(undated)} of {len(recordings)} recordings have no date ({named}): their times count from "
+        "their beginning and are never compared with dates. A date comes from the name "
+        "(gate_20261120T213000Z.mp4), --name_pattern, a list of cameras, or --start"
     )
 
 

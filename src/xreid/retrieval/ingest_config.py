@@ -203,6 +203,7 @@ class IngestReport:
         switches: Changes between visible and infrared within the recording.
         person_switches: Places where tracks were split because another person began.
         low_quality: Tracklets of a quality below 0.4; written, and marked by it.
+        unmoved: Those of them that never move, so that they are most likely things; their quality is 0.
         beyond_end: Rows of the tracks file for frames that the video does not have.
         unconfirmed: Rows of the tracks file without a track number.
         ignored: Ground-truth rows of the tracks file that do not count.
@@ -222,6 +223,7 @@ class IngestReport:
     switches: int = 0
     person_switches: int = 0
     low_quality: int = 0
+    unmoved: int = 0
     beyond_end: int = 0
     unconfirmed: int = 0
     ignored: int = 0
@@ -249,5 +251,6 @@ class IngestReport:
             "switches": "changes between visible and infrared",
             "person_switches": "tracks split where another person begins",
             "low_quality": "tracklets of low quality",
+            "unmoved": "of them never move: most likely things (quality 0)",
         }
         return {text: getattr(self, name) for name, text in words.items() if getattr(self, name)}

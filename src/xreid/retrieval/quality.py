@@ -1,14 +1,14 @@
 """How much a comparison can rest on a tracklet: size, sharpness, what hides the person, number of frames.
 
 Each part is 0 (useless) to 1 (as good as it gets); the quality is their geometric mean, so that one bad part
-cannot be outweighed. It is known without any model; how much worse searches get below some value was not
-measured.
+cannot be outweighed, and 0 for what never moves (`stillness`). It is known without any model; how much worse
+searches get below some value was not measured.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -37,18 +37,20 @@ class Quality:
         sharpness: Median sharpness of the crops, from 0.25 (0) to 0.6 (1).
         visible: Mean share of the box that no other box in front of it, and no border, hides.
         frames: Number of frames over 16.
+        moves: 0 for what a detector by motion found and never moves: most likely a thing; else 1.
     """
 
     size: float
     sharpness: float
     visible: float
     frames: float
+    moves: float = 1.0
 
     @property
     def value(self) -> float:
-        """The geometric mean of the parts."""
-        parts = np.clip(list(asdict(self).values()), 1e-3, 1)
-        return round(float(np.exp(np.log(parts).mean())), 4)
+        """The geometric mean of the first four parts, times the last."""
+        parts = np.clip([self.size, self.sharpness, self.visible, self.frames], 1e-3, 1)
+        return round(float(np.exp(np.log(parts).mean())) * self.moves, 4)
 
 
 def quality_of(crops: Sequence[Crop], *, stills: bool = False) -> Quality:

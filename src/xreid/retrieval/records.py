@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +18,7 @@ from xreid.retrieval.moments import MOMENTS, Moment, write_moments
 from xreid.retrieval.mot import write_tracks
 from xreid.retrieval.quality import LOW, Quality, quality_of
 from xreid.retrieval.spectrum import spectrum_from
+from xreid.retrieval.stillness import never_moves
 
 TRACKLETS, QUALITY, TRACKS = "tracklets.parquet", "quality.parquet", "tracks.txt"
 
@@ -44,7 +45,7 @@ class Records:
         Args:
             kept: The crops of each tracklet in order of time; one tracklet or more.
         """
-        qualities = {name: quality_of(crops, stills=self.config.stills) for name, crops in kept.items()}
+        qualities = {name: self._quality(name, crops) for name, crops in kept.items()}
         rows = tuple(self._row(name, crops, qualities[name]) for name, crops in kept.items())
         numbers = {name: int(name.rpartition("-")[2]) for name in kept}
         write_tracks(
@@ -59,7 +60,15 @@ class Records:
             "visible": sum(row.modality is Modality.VISIBLE for row in rows),
             "crops": sum(len(row.frames) for row in rows),
             "low_quality": sum(quality.value < LOW for quality in qualities.values()),
+            "unmoved": sum(not quality.moves for quality in qualities.values()),
         }
+
+    def _quality(self, name: str, crops: Sequence[Crop]) -> Quality:
+        found = quality_of(crops, stills=self.config.stills)
+        by_motion = self.config.detector == "motion" and self.config.tracks is None
+        if self.config.stills or not by_motion or not never_moves(name, crops, self.out):
+            return found
+        return replace(found, moves=0.0)
 
     def _row(self, name: str, crops: Sequence[Crop], quality: Quality) -> Tracklet:
         config = self.config
