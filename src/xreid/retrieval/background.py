@@ -1,12 +1,14 @@
 """The background of a fixed camera: learnt where nobody is, kept where somebody is, lit as the frame is.
 
 Per pixel a running mean and a running deviation. Four rules make it fit for people:
+
 1. Exposure: each frame is first mapped onto the background's brightness, by a robust line per channel.
 2. Persons who stand still are not learnt, for up to a minute.
 3. A blob whose outline has more edge in the background than in the frame is the place somebody has left
    (or stood in when the video began): it is learnt at once instead of reported.
 4. Darker pixels of unchanged colour are shadow; not in grey pictures, where dark clothes would be, too, and
    an infrared camera brings its own lamp, whose shadows it hardly sees.
+
 What is left are blobs, and people after `blobs` has cut off darker shadows and parted those abreast.
 """
 
