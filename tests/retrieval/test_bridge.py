@@ -4,11 +4,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 
 from tests.retrieval.footage import Image, draw_person, wall, write_video
+from xreid.core.errors import DataError
 from xreid.data import open_archive
-from xreid.retrieval.bridge import Bridge
+from xreid.retrieval.bridge import STATE, Bridge, read_state
 from xreid.retrieval.crops import Crop
 from xreid.retrieval.ingest import ingest_video
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
@@ -81,6 +83,32 @@ def test_two_files_of_a_live_camera_give_one_tracklet(start: int, tmp_path: Path
     assert all(table.frame_path(frame).is_file() for frame in row.frames)
     assert {Path(one.source).stem for one in seen} == {FIRST, SECOND}
     assert _live(tmp_path, out, [FIRST, SECOND]) == report, "again: the same"
+
+
+def test_a_thing_over_a_cut_stays_a_thing(tmp_path: Path) -> None:
+    """Put down in the first file, still there in the second; also beside what an older version wrote."""
+    out, rng = tmp_path / "out", np.random.default_rng(0)
+    frames = []
+    for i in range(150):
+        image = wall()
+        image[120:200, 140 : 165 if i > 60 else 140] = 235
+        frames.append(np.clip(image + rng.normal(0, 2, image.shape), 0, 255).astype(np.uint8))
+    write_video(tmp_path / f"{FIRST}.mkv", frames[:100])
+    write_video(tmp_path / f"{SECOND}.mkv", frames[100:])
+    report = _live(tmp_path, out, [FIRST, SECOND])
+    (row,) = open_archive(out)
+    assert len({frame.split("/")[1] for frame in row.frames}) == 2, "joined"
+    assert (row.quality, report.unmoved, report.tracklets) == (0, 1, 1)
+    assert pq.read_table(out / "quality.parquet")["moves"].to_pylist() == [0]
+    old = out / "recordings" / FIRST / "quality.parquet"
+    pq.write_table(pq.read_table(old).drop_columns(["moves"]), old)
+    assert merge(out) == report
+
+
+def test_a_damaged_background_is_one_message(tmp_path: Path) -> None:
+    (tmp_path / STATE).write_bytes(b"PK\x03\x04 half of it")
+    with pytest.raises(DataError, match="is damaged"):
+        read_state(tmp_path / STATE)
 
 
 def _crop(time_s: float, x: float) -> Crop:

@@ -37,6 +37,7 @@ def test_what_never_moves(tmp_path: Path) -> None:
     assert stood(tmp_path, sway=lambda i: 0)
     assert not stood(tmp_path, sway=lambda i: 8 * (i // 5 % 2)), "people sway"
     assert not stood(tmp_path, sway=lambda i: 0, drift=1.0), "the box goes somewhere"
+    assert not stood(tmp_path, sway=lambda i: 0, count=1), "one picture says nothing"
 
 
 def leaves_a_thing(count: int) -> list[Image]:

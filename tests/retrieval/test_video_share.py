@@ -8,7 +8,7 @@ import pytest
 from xreid.core.errors import ConfigError
 from xreid.retrieval.ingest_config import IngestReport, LiveOptions
 from xreid.retrieval.recorder import GapLog
-from xreid.retrieval.video_share import VideoShare
+from xreid.retrieval.video_share import UNREADABLE, VideoShare
 
 
 def _files(folder: Path, camera: str, count: int) -> list[Path]:
@@ -47,6 +47,17 @@ def test_ingested_files_go_first_then_waiting_ones_oldest_first(tmp_path: Path) 
         rows = list(csv.DictReader(file))
     assert [row["camera"] for row in rows] == ["a", "b"]
     assert all("removed before it was ingested" in row["reason"] for row in rows)
+
+
+def test_files_that_cannot_be_read_count_and_go_first(tmp_path: Path) -> None:
+    video, notes = tmp_path / "video", list[str]()
+    files = _files(video, "a", 4)
+    bad = [file.rename(file.with_suffix(UNREADABLE)) for file in files[1:3]]
+    share = VideoShare(video, most_gb=3.5e-6, gaps=GapLog(tmp_path / "gaps.csv"), note=notes.append)
+    share.keep({"a": [files[0], files[3]]}, waiting=[], busy=[])
+    assert [file.exists() for file in (files[0], *bad, files[3])] == [True, False, True, True]
+    assert len(notes) == 1
+    assert not (tmp_path / "gaps.csv").exists(), "the gap was written down when it could not be read"
 
 
 def test_by_default_a_share_of_what_is_free(tmp_path: Path) -> None:

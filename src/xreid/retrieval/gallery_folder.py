@@ -188,6 +188,8 @@ class FolderStore(FolderAnswers):
             for member in part.members
             if member.stored.key in receipt.sets and any(erased_rows(part, member, receipt))
         ]
+        named = {Path(folder).name for folder in self._manifest.folders}
+        left += [entry.name for entry in _listed(self.folder / SETS) if entry.name not in named]
         if left:
             raise XReidError(f"erased vectors are still in the sets {', '.join(left)}", todo="Erase again.")
         forgotten = asdict(forget_erased(self, self.folder / FOLDER))

@@ -31,9 +31,6 @@ PACK_PREFIX = "pack-"
 _SHOWN = [name for name in Tracklet.__dataclass_fields__ if name != "frames"]
 SCHEMA = pa.schema([(name, pa.float64() if name in NUMBERS else pa.string()) for name in _SHOWN])
 FRAMES = pa.field("frames", pa.list_(pa.string()))
-_REPAIR = (
-    "Remove that set and append it again; of a pack, all of its sets: `xreid gallery remove GALLERY {}`."
-)
 
 Ids = npt.NDArray[np.bytes_]
 
@@ -160,7 +157,7 @@ def open_part(folder: Path, sets: Sequence[StoredSet]) -> Part:
             f"{folder / 'tracklets.parquet'} does not fit the gallery",
             expected=f"{rows} rows",
             got=str(len(table)),
-            todo=_REPAIR.format(folder.name),
+            todo=_repair(folder),
         )
     names = table["name"].to_pylist()
     ids = [row_id(m.stored.key, name) for m in members for name in names[m.start : m.stop]]
@@ -212,9 +209,7 @@ def _members(folder: Path, sets: Sequence[StoredSet]) -> tuple[Member, ...]:
                 raise ValueError("other sets than gallery.json says")
             metas = [{**plain["about"][one["about"]], **one} for one in plain["sets"]]
         except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise DataError(
-                f"{folder / PACK} is damaged", got=str(error), todo=_REPAIR.format(folder.name)
-            ) from error
+            raise DataError(f"{folder / PACK} is damaged", got=str(error), todo=_repair(folder)) from error
     return tuple(
         Member(stored=stored, start=start, meta=meta)
         for stored, start, meta in zip(sets, starts, metas, strict=False)  # `starts` has the end, too
@@ -244,14 +239,23 @@ def _columns(path: Path) -> pa.Table:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(
-        f"cannot read tracklet table {path}", got=str(error), todo=_REPAIR.format(path.parent.name)
+def _repair(folder: Path) -> str:
+    """What to do about a damaged folder of sets."""
+    if not is_pack(folder):
+        key = folder.name.rpartition("-")[0]
+        return f"Remove that set (`xreid gallery remove GALLERY {key}`) and append it again."
+    return (
+        f"Restore {folder.name} from a backup; or remove each of its sets (`xreid gallery remove GALLERY KEY`),"
+        f" whose keys gallery.json names under {folder.name}, and append them again."
     )
 
 
+def _unreadable(path: Path, error: Exception) -> DataError:
+    return DataError(f"cannot read tracklet table {path}", got=str(error), todo=_repair(path.parent))
+
+
 def _mapped(path: Path, rows: int) -> Vectors:
-    todo = _REPAIR.format(path.parent.name)
+    todo = _repair(path.parent)
     try:
         array: Any = np.load(path, mmap_mode="r")
     except FileNotFoundError as error:

@@ -82,6 +82,7 @@ class Joins:
             crops=report.crops + sum(sign * len(row["frames"]) for row, sign in rows),
             visible=report.visible + sum(sign for row, sign in rows if row["modality"] == "vis"),
             low_quality=report.low_quality + sum(sign for row, sign in rows if row["quality"] < LOW),
+            unmoved=report.unmoved + sum(sign for row, sign in rows if _unmoved(row)),
         )
 
 
@@ -184,7 +185,13 @@ def _quality(chain: Sequence[Part]) -> Quality:
         for part in chain
         for row in moments(part.recording, part.name)
     ]
-    return quality_of(crops)
+    # One crop says nothing of whether it moves.
+    told = [_unmoved(part.row) for part in chain if len(part.row["frames"]) > 1]
+    return replace(quality_of(crops), moves=0.0 if told and all(told) else 1.0)
+
+
+def _unmoved(row: Mapping[str, Any]) -> bool:
+    return bool(row["quality"] == 0)  # as of nothing else, see `quality.Quality.value`
 
 
 _ROWS = {TRACKLETS: _tracklet, MOMENTS: _moments, QUALITY: _qualities}

@@ -37,7 +37,7 @@ from xreid.retrieval.recorder import (
     start_of,
 )
 from xreid.retrieval.sources import Stream
-from xreid.retrieval.video_share import VideoShare
+from xreid.retrieval.video_share import UNREADABLE, VideoShare
 from xreid.retrieval.workers import Outcome, Task, new_queue, pool, run_task
 
 VIDEO = "video"
@@ -221,7 +221,7 @@ class _Live:
             start = start_of(path)
             gap = Gap(camera=camera, from_s=start, to_s=start + length_s(path), reason=outcome.error)
             self.gaps.add(gap)
-            path.rename(path.with_suffix(".unreadable"))
+            path.rename(path.with_suffix(UNREADABLE))
             self.note(f"{camera}: {outcome.error}")
             return
         files = segments(self.video, camera)

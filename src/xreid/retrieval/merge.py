@@ -99,7 +99,11 @@ def _concatenate(out: Path, parts: Sequence[Path], name: str, column: str | None
 
 def _read(path: Path) -> pa.Table:
     try:
-        return pq.read_table(path)
+        table = pq.read_table(path)
+        if path.name == QUALITY and "moves" not in table.column_names:  # written before that was looked at
+            place = table.column_names.index("quality")
+            table = table.add_column(place, "moves", pa.array([1.0] * len(table)))
+        return table
     except (OSError, pa.ArrowException) as error:
         raise DataError(
             f"{path} is damaged", got=str(error)[:200], todo="Remove the recording's folder and ingest again."

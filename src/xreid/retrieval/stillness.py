@@ -28,9 +28,11 @@ def never_moves(name: str, crops: Sequence[Crop], out: Path) -> bool:
 
     Args:
         name: Of the tracklet.
-        crops: Its crops in order of time, one or more.
+        crops: Its crops in order of time, one or more; one alone says nothing.
         out: Folder of the ingest, where their pictures lie.
     """
+    if len(crops) < 2:
+        return False
     places = np.array([(crop.x + crop.width / 2, crop.y) for crop in crops])
     height = float(np.median([crop.height for crop in crops]))
     if np.abs(places - np.median(places, axis=0)).max() > _WANDERS * height:

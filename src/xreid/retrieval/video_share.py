@@ -1,8 +1,9 @@
 """The share of the disk that live video may take: beyond it the oldest files go, and it is said.
 
-Files that are ingested go first: their tracklets stay. Then those that wait for the ingest, oldest first, so
-that what is seen now goes on being found: an ingest slower than its cameras would otherwise fall behind
-without end, and every alert with it. The file being ingested and those that grow stay.
+Files that cannot be read go first, then those that are ingested: their tracklets stay. Then those that wait
+for the ingest, oldest first, so that what is seen now goes on being found: an ingest slower than its cameras
+would otherwise fall behind without end, and every alert with it. The file being ingested and those that grow
+stay.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from xreid.retrieval.recorder import SUFFIX, Gap, GapLog, length_s, start_of
 
 _SHARE = 0.9  # of what is free at the start, and held already
 _GB = 1e9
+UNREADABLE = ".unreadable"  # what a file ends with whose ingest found nothing to read
 
 
 class VideoShare:
@@ -48,6 +50,12 @@ class VideoShare:
         over = self._held() - self.most
         if over <= 0:
             return
+        for path in sorted(self.folder.glob(f"*{UNREADABLE}"), key=start_of):
+            if over <= 0:
+                return
+            over -= _size(path)
+            self.note(f"{path.name} is removed: {self._full()}")
+            path.unlink(missing_ok=True)
         rows = [(path, name) for name, files in cameras.items() for path in files if path not in busy]
         for path, name in sorted(rows, key=lambda row: (row[0] in waiting, start_of(row[0]))):
             if over <= 0:
@@ -56,7 +64,7 @@ class VideoShare:
             self._remove(path, name, lost=path in waiting)
 
     def _remove(self, path: Path, camera: str, *, lost: bool) -> None:
-        full = f"{self.folder} is full ({self.most / _GB:.3g} GB, --video_gb)"
+        full = self._full()
         if lost:
             start = start_of(path)
             reason = f"recorded, but removed before it was ingested: {full}"
@@ -67,9 +75,13 @@ class VideoShare:
             self.note(f"{path.name} is removed, its tracklets stay: {full}")
         path.unlink(missing_ok=True)
 
+    def _full(self) -> str:
+        return f"{self.folder} is full ({self.most / _GB:.3g} GB, --video_gb)"
+
     def _held(self) -> float:
         """Bytes, of growing files as well."""
-        return float(sum(_size(path) for path in self.folder.glob(f"*{SUFFIX}")))
+        files = (path for suffix in (SUFFIX, UNREADABLE) for path in self.folder.glob(f"*{suffix}"))
+        return float(sum(_size(path) for path in files))
 
 
 def _size(path: Path) -> int:
