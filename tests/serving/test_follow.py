@@ -34,6 +34,14 @@ def test_the_box_goes_with_the_person(client: TestClient, tmp_path: Path) -> Non
         assert one["box"][2] - one["box"][0] == pytest.approx(0.25, abs=0.01)
 
 
+def test_from_the_first_moment_on(client: TestClient, tmp_path: Path) -> None:
+    name = send(client, noise_video(tmp_path / "walk.mp4").read_bytes())
+    asked = {"at_s": 0.0, "box": [10 / 160, 30 / 120, 50 / 160, 110 / 120], "from_s": 0.0, "to_s": 0.5}
+    boxes = client.post(f"{API}/uploads/{name}/follow", json=asked).json()["boxes"]
+    assert boxes[0]["at_s"] == 0.0
+    assert boxes[-1]["at_s"] < 0.7, "nothing of beyond the stretch"
+
+
 def test_what_cannot_be_followed_is_refused(opened: Open, tmp_path: Path, tokens: Tokens) -> None:
     client = opened(token_file=tokens.file)
     mine = tokens.header("operator")

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from tests.serving.conftest import Open
 from tests.serving.world import as_bytes, person
+from xreid.serving import app
 from xreid.serving.config import Limits
 
 API = "/api/v1"
@@ -37,3 +40,22 @@ def test_no_more_is_taken_than_there_is_room(opened: Open, world: Path) -> None:
     assert len(list((world / "state0" / "uploads").iterdir())) == 1, "nothing is left of it"
     assert client.delete(f"{API}/uploads/{first.json()['id']}").status_code == 204
     assert client.post(f"{API}/uploads?name=b.bmp", content=padded).status_code == 201
+
+
+def test_a_sweep_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept: list[int] = []
+
+    def sweep() -> None:
+        swept.append(1)
+        if len(swept) == 1:
+            raise OSError("a case is damaged")
+
+    async def twice() -> None:
+        task = asyncio.create_task(app._sweep(SimpleNamespace(sweep=sweep)))  # type: ignore[arg-type]
+        while len(swept) < 2 and not task.done():
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    monkeypatch.setattr(app, "_SWEEP_SECONDS", 0.0)
+    asyncio.run(twice())
+    assert len(swept) > 1

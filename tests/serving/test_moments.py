@@ -81,6 +81,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     footage = root / "footage"
     sources = {
         "gate": str(video),
+        "start": str(video),
         "outside": str(root / "secret.mp4"),
         "dots": str(footage / ".." / "secret.mp4"),
         "link": str(footage / "link.mp4"),
@@ -96,7 +97,7 @@ def filmed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     cuts = root / "cuts"
     rows, moments = [], []
     for name, source in sources.items():
-        numbers = (1, 2, 3) if name == "stills" else (10, 20, 30, 40)
+        numbers = {"stills": (1, 2, 3), "start": (1,)}.get(name, (10, 20, 30, 40))
         for number in numbers:
             moments.append(moment_of(name, number, source, stills=name == "stills"))
             path = cuts / moments[-1].file
@@ -166,6 +167,20 @@ def test_the_picture_is_that_frame_with_the_box(shown: TestClient, frame: int, n
     assert np.abs(middle - GREEN).max() < 40, "the person stands in it"
 
 
+def test_the_first_frame_of_a_recording_is_shown(shown: TestClient) -> None:
+    answer = shown.get(url(shown, "start", "moment.jpg"))
+    pixels = np.asarray(Image.open(io.BytesIO(answer.content)), dtype=int)
+    assert number_of(pixels) == 0
+
+
+def test_a_relative_path_is_looked_for_in_every_folder(filmed: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    folders = [tmp_path / "empty", filmed / "footage"]
+    config = config_of(filmed, tmp_path / "state", footage=folders, imports=None)
+    with TestClient(create_app(Site.open(config)), base_url="http://localhost") as client:
+        assert client.get(url(client, "relative")).json()["shown"] is True
+
+
 def test_the_clip_moves_with_the_person(shown: TestClient) -> None:
     address = url(shown, "gate", "moment.mp4?frame=2&seconds=2")
     whole = shown.get(address)
@@ -184,7 +199,7 @@ def test_the_clip_moves_with_the_person(shown: TestClient) -> None:
     part = shown.get(address, headers={"range": "bytes=10-29"})
     assert (part.status_code, part.content) == (206, whole.content[10:30])
     log = shown.get(f"{API}/audit").json()["entries"]
-    assert [e["what"] for e in log] == ["moment shown"], "the piece of it is not logged again"
+    assert [e["what"] for e in log] == ["moment shown"] * 2, "a piece of it may be nearly all of it"
     assert log[0]["recording"].endswith("gate.mp4")
 
 

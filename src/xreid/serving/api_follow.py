@@ -70,8 +70,8 @@ def _pictures(site: Site, who: str, upload_id: str, start: float, end: float) ->
     if upload.owner != who or upload.kind.what != "video":
         raise Refusal(404, f"there is no video {upload_id}")
     frames = min(_MOST, max(1, math.ceil((end - start) * _RATE)))
-    with tempfile.TemporaryDirectory(dir=site.config.state_folder, prefix=".follow") as room:
-        stretch = {"from_s": start, "to_s": end if end > start else start, "frames": frames}
+    with tempfile.TemporaryDirectory(dir=site.footage.work) as room:
+        stretch = {"from_s": start, "to_s": max(start, end), "frames": frames}
         seen: Decoded = site.uploads.pictures(upload, Path(room), height=_HEIGHT, **stretch)
         greys = [cv2.imread(str(Path(room, file)), cv2.IMREAD_GRAYSCALE) for file in seen.files]
     return [

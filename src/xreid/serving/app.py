@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,7 @@ from xreid.serving.site import Site
 
 STATIC = Path(__file__).parent / "static"
 _SWEEP_SECONDS = 60.0
+_LOG = logging.getLogger("xreid.serving")
 _PROBLEM: dict[str, Any] = {
     "description": "Problem details",
     "content": {problems.MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemView"}}},
@@ -155,4 +157,7 @@ def _describe(app: FastAPI) -> None:
 async def _sweep(site: Site) -> None:
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
-        await asyncio.to_thread(site.sweep)
+        try:
+            await asyncio.to_thread(site.sweep)
+        except Exception:  # noqa: BLE001 (one that fails must not be the last: uploads would stay for ever)
+            _LOG.exception("what is over was not deleted; trying again")

@@ -96,7 +96,8 @@ def _watch(container: Any, request: dict[str, Any]) -> dict[str, Any]:
     stream = container.streams.video[0]
     _check_size(stream.width, stream.height, request)
     seconds, count = _length(container, stream)
-    start, end = request["from_s"], request["to_s"] or max(seconds, request["from_s"])
+    start, end = request["from_s"], request["to_s"]
+    end = max(seconds, start) if end is None else end
     if request["longest_s"] and end - start > request["longest_s"]:
         raise _too_long(request, end - start)
     wanted = max(1, request["frames"])

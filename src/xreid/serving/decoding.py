@@ -34,7 +34,7 @@ class Request:
         longest_s: Longest stretch of a video; 0 for any.
         frames: Most pictures of a video to write, evenly spread.
         from_s: Begin here.
-        to_s: End here; 0 for the end of the video.
+        to_s: End here; None for the end of the video.
         box: Part of each picture to write; none: all of it.
         height: Largest height to write; 0 as it is.
         memory_mib: Address space that the process gives itself before it opens the file.
@@ -49,7 +49,7 @@ class Request:
     longest_s: float
     frames: int = 1
     from_s: float = 0.0
-    to_s: float = 0.0
+    to_s: float | None = None
     box: Box | None = None
     height: int = 0
     memory_mib: int

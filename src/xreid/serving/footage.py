@@ -164,13 +164,16 @@ class Footage:
             )
         if "://" in source or "\0" in source or not source:
             raise Refusal(409, "the recording was a stream, and was not kept")
+        gone = False
         places = [Path(source)] if Path(source).is_absolute() else [f / source for f in self.folders]
         for place in places:
             found = place.resolve()
             if any(found.is_relative_to(folder) for folder in self.folders):
                 if found.is_file() or found.is_dir():
                     return found
-                raise _gone()
+                gone = True  # a relative path may lie in the next folder
+        if gone:
+            raise _gone()
         raise Refusal(
             409,
             "the recording lies outside of the folders that may be shown",

@@ -223,7 +223,9 @@ class Cut(Model):
         default=None, description="Left, top, right, bottom as shares of the picture; null for all of it"
     )
     from_s: Annotated[float, Field(ge=0, le=1e6)] = 0.0
-    to_s: Annotated[float, Field(ge=0, le=1e6)] = Field(default=0.0, description="0 for the end of the video")
+    to_s: Annotated[float, Field(ge=0, le=1e6)] | None = Field(
+        default=None, description="Null for the end of the video"
+    )
 
 
 class NewQuery(Model):
