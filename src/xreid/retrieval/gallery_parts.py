@@ -245,8 +245,8 @@ def _repair(folder: Path) -> str:
         key = folder.name.rpartition("-")[0]
         return f"Remove that set (`xreid gallery remove GALLERY {key}`) and append it again."
     return (
-        f"Restore {folder.name} from a backup; or remove each of its sets, whose keys gallery.json names under it"
-        " (`xreid gallery remove GALLERY KEY`), and append them again."
+        f"Restore {folder.name} from a backup, or remove each of its sets (`xreid gallery remove GALLERY"
+        " KEY`), whose keys gallery.json names, and append them again."
     )
 
 
