@@ -27,7 +27,6 @@ export function labelsBox(row, may) {
       known = null;
       show();
       tell(add.length ? `Labelled “${add[0]}”` : `“${remove[0]}” taken off`);
-      document.dispatchEvent(new CustomEvent("labelled", { detail: row }));
     } catch (error) {
       tell(`Not stored: ${error.message}`, "bad");
     }

@@ -15,7 +15,7 @@ export function momentBox(row, may) {
       fill(place, ...shown(row, found, may, load));
     } catch (error) {
       if (error.status === 404) fill(place, h("p.soft.small", {}, "Nobody wrote down where these frames were cut from. It is known for tracklets that `xreid ingest` made."));
-      else fill(place, trouble(error, load));
+      else fill(place, trouble(error, () => load(number)));
     }
   };
   load();

@@ -71,15 +71,15 @@ export class SearchView {
 
   /** Somebody else is asked for: shown, searched, kept in the case and in the address. */
   asks() {
+    if (!this.query.length) this.current.leave(); // before the address is written
     this.showQuery();
     this.world.moved();
-    if (this.current.id !== null && this.query.length) {
+    if (this.current.id !== null) {
       const { tracklets, queries } = this.body();
       ask("PATCH", `/cases/${this.current.id}`, { tracklets, queries }).catch((error) => tell(`The case was not changed: ${error.message}`, "bad"));
     }
     if (this.query.length) return this.search();
     this.stop?.abort();
-    this.current.leave();
     return this.showAnswer((this.answer = null));
   }
 

@@ -36,7 +36,7 @@ export function signInAgain(before) {
   waiting ??= new Promise((resolve) => {
     const box = h("dialog.sign-in-again", { "aria-label": "Sign in again" },
       form("Your session is over", "It ended after a while without a click, or because the server was started anew. What you were doing is kept: sign in, and it goes on.", (session) => {
-        if (session.name !== before.name || session.role !== before.role) location.reload();
+        if (session.name !== before.name || session.role !== before.role) return location.reload(); // what was asked dies with the page: it is not theirs
         box.close();
         waiting = null;
         resolve(true);
