@@ -92,7 +92,9 @@ def test_an_ingest_splits_where_the_person_changes(tmp_path: Path, monkeypatch: 
 
     monkeypatch.setattr(module, "load_checkpoint", lambda *args: Loaded())
     monkeypatch.setattr(module, "_embedded", embedded)
-    monkeypatch.setattr("xreid.retrieval.ingest.describe_checkpoint", lambda folder: (folder, None, "hash"))
+    monkeypatch.setattr(
+        "xreid.inference.checkpoint.describe_checkpoint", lambda folder: (folder, None, "hash")
+    )
     config = IngestConfig(tracks=tracks, checkpoint=tmp_path / "run", switch_score=0.5)
     report = ingest_video(video, tmp_path / "out", config=config)
     table = open_archive(tmp_path / "out")

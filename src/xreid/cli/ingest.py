@@ -102,8 +102,9 @@ def _single(recording: Recording, out: Path, config: IngestConfig) -> IngestRepo
         if recording.start_s is not None and recording.start_from in ("name", "container"):
             when = datetime.fromtimestamp(recording.start_s, UTC).isoformat(timespec="seconds")
             note(f"{recording.label} starts at {when}, says its {recording.start_from}")
+        report = ingest_video(recording.path, out, config=recording.config(config), tell=tell, note=note)
         _tell_undated([recording], config, note)
-        return ingest_video(recording.path, out, config=recording.config(config), tell=tell, note=note)
+        return report
 
 
 def _many(

@@ -21,9 +21,10 @@ from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError
 from xreid.core.tracklets import Modality
 from xreid.evaluation.calibration import Calibration, KindCalibration, SeveralCut
-from xreid.evaluation.pairs import kind_of
+from xreid.evaluation.pairs import KINDS
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.intp]
 
 SIZES = (2, 3, 4, 6, 8, 12)
 FEWEST_PEOPLE = 10  # with so many tracklets, or nothing is said about that number of examples
@@ -81,35 +82,22 @@ def fit_several(embeddings: EmbeddingSet, kinds: Mapping[str, KindCalibration]) 
         kinds: The fitted kinds of pairs; pairs of other kinds are left out.
     """
     rates = sorted(set.intersection(*(set(known_cuts(kind)) for kind in kinds.values())))
-    cosines = np.asarray(embeddings.vectors @ embeddings.vectors.T, dtype=np.float64)
+    infrared = np.array([row.modality is Modality.INFRARED for row in embeddings.table])
     found = []
-    for far in rates:
-        margins = _margins(embeddings, cosines, kinds, far)
-        for size in SIZES:
-            values = np.concatenate([np.empty(0), *_strangers(embeddings, margins, size)])
-            if len(values) * far >= 1:
-                margin = min(0.0, float(np.quantile(values, 1 - far)))
-                found.append(SeveralCut(examples=size, far=far, margin=margin))
+    for size in SIZES:
+        drawn = list(_drawn(embeddings, size))
+        for far in rates if drawn else ():
+            lines = _lines(kinds, far)
+            values = [_strangers(embeddings, infrared, mine, others, lines) for mine, others in drawn]
+            margins = np.concatenate(values)
+            if len(margins) * far >= 1:
+                cut = min(0.0, float(np.quantile(margins, 1 - far)))
+                found.append(SeveralCut(examples=size, far=far, margin=cut))
     return tuple(found)
 
 
-def _margins(
-    embeddings: EmbeddingSet, cosines: Floats, kinds: Mapping[str, KindCalibration], far: float
-) -> Floats:
-    """float64 [N, N]; NaN for pairs of a kind that is not calibrated."""
-    infrared = np.array([row.modality is Modality.INFRARED for row in embeddings.table])
-    found = np.full(cosines.shape, np.nan)
-    for a in Modality:
-        for b in Modality:
-            kind = kinds.get(kind_of(a, b))
-            if kind is not None:
-                where = np.ix_(infrared == (a is Modality.INFRARED), infrared == (b is Modality.INFRARED))
-                found[where] = kind.slope * (cosines[where] - threshold_at(kind, far))
-    return found
-
-
-def _strangers(embeddings: EmbeddingSet, margins: Floats, size: int) -> Iterator[Floats]:
-    """Mean margins of drawn examples with every stranger's tracklet, person by person; none of too few."""
+def _drawn(embeddings: EmbeddingSet, size: int) -> Iterator[tuple[Ints, Ints]]:
+    """Examples of one person and all tracklets of others, as rows; none where too few people have so many."""
     who = np.array([row.identity or "" for row in embeddings.table])
     people = [np.flatnonzero(who == name) for name in embeddings.table.identities()]
     able = [mine for mine in people if len(mine) >= size]
@@ -118,10 +106,27 @@ def _strangers(embeddings: EmbeddingSet, margins: Floats, size: int) -> Iterator
     rng = np.random.default_rng(size)
     draws = max(1, min(_DRAWS, _MOST // (len(able) * len(who))))
     for mine in able:
-        others = who != who[mine[0]]
+        others = np.flatnonzero(who != who[mine[0]])
         for _ in range(min(draws, math.comb(len(mine), size))):
-            drawn = margins[rng.choice(mine, size, replace=False)][:, others].mean(axis=0)
-            yield drawn[~np.isnan(drawn)]
+            yield rng.choice(mine, size, replace=False), others
+
+
+def _lines(kinds: Mapping[str, KindCalibration], far: float) -> Floats:
+    """float64 [3, 2]: slope and threshold by the infrared tracklets in a pair; NaN: not calibrated."""
+    found = np.full((len(KINDS), 2), np.nan)
+    for name, kind in kinds.items():
+        found[KINDS.index(name)] = kind.slope, threshold_at(kind, far)
+    return found
+
+
+def _strangers(
+    embeddings: EmbeddingSet, infrared: npt.NDArray[np.bool_], mine: Ints, others: Ints, lines: Floats
+) -> Floats:
+    """Mean margins of the examples with each stranger's tracklet; without those that are not calibrated."""
+    cosines = embeddings.vectors[mine] @ embeddings.vectors[others].T
+    slopes, thresholds = np.moveaxis(lines[infrared[mine][:, None].astype(int) + infrared[others]], -1, 0)
+    means = (slopes * (cosines - thresholds)).mean(axis=0)
+    return np.asarray(means[~np.isnan(means)], dtype=np.float64)
 
 
 def _over_log(far: float, values: Mapping[float, float]) -> float:

@@ -90,9 +90,9 @@ def ingest_video(
         XReidError: `out` cannot be written.
     """
     config = config or IngestConfig()
+    source = open_frames(video, fps=config.fps)
     if config.tracks is None:
         config = replace(config, detector=choose_detector(config.detector, device=config.device, note=note))
-    source = open_frames(video, fps=config.fps)
     if before is not None:
         source = Continued(source, open_frames(before, fps=config.fps))
     tracks = read_tracks(config.tracks) if config.tracks else None

@@ -130,8 +130,8 @@ class LiveOptions:
         roll_s: Seconds of a rolling file: what is seen is in the tables when it is full and ingested.
         for_s: Stop after so many seconds; none: until SIGTERM or Ctrl-C.
         keep_video: Keep the files; without them an answer shows the crops only.
-        video_gb: Most that OUT/video may hold. Beyond it the oldest files go: first those that are ingested,
-            then those that wait for it. None: nine tenths of what is free at the start.
+        video_gb: Most that OUT/video may hold; default nine tenths of what is free at the start. Beyond it
+            the oldest files go: first unreadable ones, then those that are ingested, then those that wait.
     """
 
     roll_s: float = 300.0

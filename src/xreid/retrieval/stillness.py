@@ -14,12 +14,14 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from xreid.core.errors import DataError
 from xreid.retrieval.crops import Crop, frame_file
 
 _WANDERS = 0.15  # of its height: how far a box may lie from its usual place
 _CHANGED = 0.12  # share of the pixels
 _LEVELS = 12  # grey levels that make a pixel another one
 _LOOKS = 9
+_LEAST_S = 1.0
 _SIZE = (32, 64)  # width, height that pictures are compared at
 
 
@@ -28,10 +30,13 @@ def never_moves(name: str, crops: Sequence[Crop], out: Path) -> bool:
 
     Args:
         name: Of the tracklet.
-        crops: Its crops in order of time, one or more; one alone says nothing.
+        crops: Its crops in order of time, one or more; less than a second of them says nothing.
         out: Folder of the ingest, where their pictures lie.
+
+    Raises:
+        DataError: A picture is damaged.
     """
-    if len(crops) < 2:
+    if crops[-1].time_s - crops[0].time_s < _LEAST_S:
         return False
     places = np.array([(crop.x + crop.width / 2, crop.y) for crop in crops])
     height = float(np.median([crop.height for crop in crops]))
@@ -46,5 +51,6 @@ def never_moves(name: str, crops: Sequence[Crop], out: Path) -> bool:
 
 def _picture(path: Path) -> np.ndarray:
     image = cv2.imread(str(path), cv2.IMREAD_COLOR)
-    assert image is not None, "ingest has just written it"
+    if image is None:
+        raise DataError(f"{path} is damaged", todo="Remove the ingest's folder and start again.")
     return cv2.resize(image, _SIZE, interpolation=cv2.INTER_AREA).astype(np.int16)
