@@ -115,6 +115,25 @@ def _crop(time_s: float, x: float) -> Crop:
     return Crop(frame=0, x=x, y=0, width=10, height=20, score=1, time_s=time_s, chroma=0)
 
 
+def test_a_file_is_ingested_though_the_one_before_it_is_damaged(tmp_path: Path) -> None:
+    write_video(tmp_path / f"{FIRST}.mkv", _walk(0, 100, start=70))
+    write_video(tmp_path / f"{SECOND}.mkv", _walk(100, 130, start=70))
+    out, notes = tmp_path / "out", list[str]()
+    _live(tmp_path, out, [FIRST])
+    (out / "recordings" / FIRST / STATE).write_bytes(b"torn")
+    report = ingest_video(
+        tmp_path / f"{SECOND}.mkv",
+        out / "recordings" / SECOND,
+        config=IngestConfig(detector="motion", camera="yard", start="10"),
+        recording=SECOND,
+        before=tmp_path / f"{FIRST}.mkv",
+        bridge=out / "recordings" / FIRST,
+        note=notes.append,
+    )
+    assert report.tracklets == 1
+    assert any("do not go on from the file before" in note and "damaged" in note for note in notes)
+
+
 def test_each_piece_goes_on_as_one_tracklet_and_each_tracklet_once() -> None:
     known = {t: {"left": (0.0, 0.0, 10.0, 20.0), "right": (50.0, 0.0, 10.0, 20.0)} for t in (1.0, 1.1, 1.2)}
     bridge = Bridge(known)

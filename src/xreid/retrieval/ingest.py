@@ -151,10 +151,12 @@ class _Ingest:
         self.source, self.out, self.config, self.tracks, self.identity = source, out, config, tracks, identity
         self.bridge: Path | None = None
         self.goes_on = False
+        self.note: Note = lambda text: None
         self.work = out / WORK
         self.prefix = slug(identity["recording"] or config.camera or source.path.stem)
 
     def run(self, *, tell: Tell, note: Note, may_be_empty: bool) -> IngestReport:
+        self.note = note
         self._prepare(note)
         try:
             found = self._stretches(tell)
@@ -299,8 +301,12 @@ class _Ingest:
             return known_of(crops, names, from_s=last_s - WARMUP_S), state
         if self.bridge is None:
             return {}, None
-        names = [*open_from(read_json(self.bridge / "ingest.json", what="ingest")).open]
-        return known_from(self.bridge, names), read_state(self.bridge / STATE)
+        try:
+            names = [*open_from(read_json(self.bridge / "ingest.json", what="ingest")).open]
+            return known_from(self.bridge, names), read_state(self.bridge / STATE)
+        except DataError as error:  # what is damaged is the file before, not this one
+            self.note(f"{self.out.name}: people do not go on from the file before: {error}")
+            return {}, None
 
     def _last_state(self) -> Path:
         return max(self.work.glob("[0-9]*.npz"), default=self.work / STATE)
