@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -123,8 +123,7 @@ class EmbeddingSet:
                 todo="Use the xreid version that wrote it, or embed again.",
             )
         try:
-            layout = tuple((name, int(width)) for name, width in meta["origin"]["layout"])
-            origin = EmbeddingOrigin(**{**meta["origin"], "layout": layout})
+            origin = origin_from(meta["origin"])
             root, expected = Path(meta["root"]), meta["vectors_sha256"]
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
@@ -145,6 +144,12 @@ class EmbeddingSet:
             origin=origin,
             calibration=meta.get("calibration"),
         )
+
+
+def origin_from(plain: Mapping[str, Any]) -> EmbeddingOrigin:
+    """What made vectors, from its plain values; KeyError, TypeError or ValueError where they are damaged."""
+    layout = tuple((str(name), int(width)) for name, width in plain["layout"])
+    return EmbeddingOrigin(**{**plain, "layout": layout})
 
 
 def require_same_origin(first: EmbeddingOrigin, second: EmbeddingOrigin) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
-from xreid.core.embeddings import EmbeddingOrigin, require_same_origin
+from xreid.core.embeddings import EmbeddingOrigin, origin_from, require_same_origin
 from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.core.files import read_json
 from xreid.evaluation.metrics import Floats
@@ -240,15 +240,13 @@ def require_other_people(calibration: Calibration, identities: Collection[str]) 
 
 
 def _parse(values: dict[str, Any]) -> Calibration:
-    origin = values["origin"]
-    layout = tuple((str(name), int(width)) for name, width in origin["layout"])
     kinds = {name: _kind(entry) for name, entry in values["kinds"].items()}
     if values["method"] not in ("logistic", "isotonic") or not kinds or not set(kinds) <= set(KINDS):
         raise ValueError(f"method {values['method']!r}, kinds {sorted(kinds)}")
     return Calibration(
         **{
             **values,
-            "origin": EmbeddingOrigin(**{**origin, "layout": layout}),
+            "origin": origin_from(values["origin"]),
             "kinds": kinds,
             "identities": tuple(map(str, values["identities"])),
             "several": tuple(_several(cut) for cut in values.get("several", ())),

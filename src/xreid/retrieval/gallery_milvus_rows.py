@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
+from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import DataError
 from xreid.core.tracklets import Modality
 from xreid.retrieval.columns import Labels
@@ -100,9 +100,3 @@ def unpacked(text: str) -> dict[str, Any]:
         text = zlib.decompress(base64.b64decode(text.removeprefix("zlib:"))).decode()
     found: dict[str, Any] = json.loads(text)
     return found
-
-
-def origin_from(plain: dict[str, Any]) -> EmbeddingOrigin:
-    """What made the vectors, from plain values."""
-    layout = tuple((name, int(width)) for name, width in plain["layout"])
-    return EmbeddingOrigin(**{**plain, "layout": layout})

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from xreid.core.embeddings import EmbeddingOrigin
+from xreid.core.embeddings import EmbeddingOrigin, origin_from
 from xreid.core.errors import DataError, ProtocolError
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.columns import Filter, require_known
 from xreid.retrieval.gallery_documents import SESSION, STRONG, Documents, Level, told
 from xreid.retrieval.gallery_expression import both, expression, ids_in
-from xreid.retrieval.gallery_milvus_rows import origin_from, unpacked
+from xreid.retrieval.gallery_milvus_rows import unpacked
 from xreid.retrieval.gallery_rows import Entry, StoredSet, require_sets, stored_from
 from xreid.retrieval.gallery_seen import Seen, seen_from
 

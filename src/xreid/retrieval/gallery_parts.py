@@ -18,7 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from xreid.core.embeddings import NUMBERS, EmbeddingOrigin
+from xreid.core.embeddings import NUMBERS, EmbeddingOrigin, origin_from
 from xreid.core.errors import DataError
 from xreid.core.files import read_json
 from xreid.core.tracklets import Tracklet
@@ -121,9 +121,7 @@ def is_pack(folder: Path) -> bool:
 
 def origin_of(meta: dict[str, Any]) -> EmbeddingOrigin:
     """What made the vectors of a set, from its embedding.json."""
-    origin = meta["origin"]
-    layout = tuple((name, int(width)) for name, width in origin["layout"])
-    return EmbeddingOrigin(**{**origin, "layout": layout})
+    return origin_from(meta["origin"])
 
 
 def first_origin(folder: Path) -> EmbeddingOrigin:

@@ -210,9 +210,6 @@ class Backend:
         """Say something about an alert."""
         AlertLog(self.answers).acknowledge([name], word=word, by=by, note=note)
 
-    def close(self) -> None:
-        """Let go of the gallery."""
-
     def require_model(self) -> Path:
         """Where the model lies.
 

@@ -109,7 +109,6 @@ class Site:
     def close(self) -> None:
         """Stop the work in the background and let go of the files."""
         self.jobs.close()
-        self.backend.close()
         self.audit.close()
 
 
