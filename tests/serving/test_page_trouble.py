@@ -42,6 +42,20 @@ def test_thousands_of_tracklets(chromium: Any, run_server: Start, tmp_path: Path
     visit.close(complaints=("404",))
 
 
+def test_a_click_while_the_list_moves_counts(chromium: Any, full: Running) -> None:
+    visit = Visit(chromium, full)
+    page = visit.page
+    line = page.locator(".line").first
+    expect(line).to_be_visible()
+    where = line.bounding_box()
+    page.mouse.move(where["x"] + 40, where["y"] + 20)
+    page.mouse.down()
+    page.locator(".window").evaluate("(e) => e.dispatchEvent(new Event('scroll'))")
+    page.mouse.up()
+    expect(page.locator(".hit").first).to_be_visible()
+    visit.close()
+
+
 def test_when_the_server_goes_and_comes_back(chromium: Any, full: Running) -> None:
     visit = Visit(chromium, full)
     page = visit.page

@@ -6,6 +6,17 @@ import { picture } from "./moving.js";
 
 const ROW = 78, PAGE = 500, SPARE = 6;
 
+/** Let a place hold these rows. Those that stay are not touched: a row that is taken out and put back between press and release loses the click. */
+function settle(place, wanted) {
+  const stay = new Set(wanted);
+  [...place.children].filter((row) => !stay.has(row)).forEach((row) => row.remove());
+  let next = place.firstElementChild;
+  for (const row of wanted) {
+    if (row === next) next = next.nextElementSibling;
+    else place.insertBefore(row, next);
+  }
+}
+
 export class TrackletList {
   /** @param choose called with a tracklet and whether it is added to those chosen before */
   constructor(choose) {
@@ -66,7 +77,7 @@ export class TrackletList {
     const kept = new Map([...this.rows.children].map((row) => [row.dataset.key, row]));
     const wanted = [];
     for (let i = first; i < last; i++) wanted.push(this.row(i, kept));
-    fill(this.rows, ...wanted);
+    settle(this.rows, wanted);
     if (last > this.items.length && this.next) this.more();
   }
 
