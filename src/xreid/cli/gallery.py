@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xreid.cli import gallery_care as care
+from xreid.cli.gallery_strangers import StrangersOptions, strangers
 from xreid.cli.options import parse
 from xreid.core.errors import ConfigError
 
@@ -258,6 +259,7 @@ _VERBS: dict[str, tuple[Callable[[Any], None], type[Any], tuple[str, ...]]] = {
     "expire": (care.expire, care.ExpireOptions, ()),
     "receipts": (care.receipts, care.ReceiptsOptions, ()),
     "check": (care.check, care.CheckOptions, ()),
+    "strangers": (strangers, StrangersOptions, ()),
     "export": (care.export, care.ExportOptions, ("out",)),
     "import": (care.import_, care.ImportOptions, ("folder",)),
     "re-embed": (care.reembed, care.ReembedOptions, ("checkpoint",)),

@@ -220,16 +220,18 @@ def _rules(options: SearchOptions) -> Filter:
 
 
 def _meaning(gallery: Gallery, options: SearchOptions) -> Meaning | None:
+    from dataclasses import replace
+
     from xreid.evaluation.calibration import read_calibration
-    from xreid.retrieval.meaning import Meaning
+    from xreid.retrieval.answers import answers_folder_if_any
+    from xreid.retrieval.strangers import meaning_of
 
     found = None
-    if options.calibration == "auto":
-        found = gallery.calibration
-    elif options.calibration != "none":
-        found = read_calibration(Path(options.calibration))
+    if options.calibration != "none":
+        given = None if options.calibration == "auto" else read_calibration(Path(options.calibration))
+        found = meaning_of(gallery, answers_folder_if_any(gallery, options.state), given)
     if found is not None:
-        return Meaning(calibration=found, prior=options.prior, order=options.order)
+        return replace(found, prior=options.prior, order=options.order)
     if options.prior is not None or options.order != "cosine" or options.group:
         raise ConfigError(
             "--prior, --order calibrated and --group need a calibration",
@@ -277,7 +279,7 @@ def _people(
     from xreid.retrieval.persons import persons_of
 
     assert meaning is not None
-    return persons_of(gallery, result, meaning.calibration, graph=graph)
+    return persons_of(gallery, result, meaning.require_groups(), graph=graph)
 
 
 def _whys(

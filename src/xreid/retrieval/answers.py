@@ -3,9 +3,10 @@
     GALLERY/answers/watch.json       who is watched for, why, until when, with example vectors
     GALLERY/answers/alerts.jsonl     one line per alert and per acknowledgement, only ever appended
     GALLERY/answers/cases/*.json     whom a case searches for, what was confirmed and rejected, by whom
+    GALLERY/answers/strangers.json   what people who cannot be one say of the calibration; of nobody
     GALLERY/answers/queries/*        pictures cut from uploads that are searched for, with their vectors
 
-All of it is about people, so all of it is erased with them: see `forgetting`.
+The rest is about people, so all of it is erased with them: see `forgetting`.
 """
 
 from __future__ import annotations
@@ -30,14 +31,20 @@ def answers_folder(gallery: Gallery, folder: Path | None = None) -> Path:
     Raises:
         ConfigError: The gallery is on a server, and no folder was named.
     """
-    if folder is not None:
-        return folder
-    if "://" in gallery.address or gallery.address.endswith(".db"):
+    found = answers_folder_if_any(gallery, folder)
+    if found is None:
         raise ConfigError(
-            f"{gallery.address} is a server, which keeps no watch list",
-            todo="Name a folder for it (--state FOLDER).",
+            f"{gallery.address} is a server, which keeps no answers",
+            todo="Name a folder for them (--state FOLDER).",
         )
-    return Path(gallery.address) / FOLDER
+    return found
+
+
+def answers_folder_if_any(gallery: Gallery, folder: Path | None = None) -> Path | None:
+    """The same; None where the gallery is on a server, and no folder was named."""
+    if folder is None and ("://" in gallery.address or gallery.address.endswith(".db")):
+        return None
+    return folder or Path(gallery.address) / FOLDER
 
 
 @contextmanager

@@ -9,10 +9,12 @@ from typing import Literal
 
 import numpy as np
 
+from xreid.core.errors import ProtocolError
 from xreid.core.tracklets import Modality
 from xreid.evaluation.calibration import Calibration, probability
 from xreid.evaluation.pairs import KINDS, kind_of
 from xreid.evaluation.several import several
+from xreid.evaluation.site_check import SiteCheck
 from xreid.retrieval.camera_graph import Transition, log_factor
 from xreid.retrieval.evidence import Floats, margins_of, ratios_of
 
@@ -32,10 +34,13 @@ class Verdict:
         across: How much of the ratio comes from the pair being one across visible and infrared: the ratio,
             less what the same cosines mean within the hit's modality. 0 where no example is of the other one;
             None where the calibration does not cover pairs within it.
+        strangers: What share of the place's own strangers are at least as alike (the most alike example
+            counts); None where none were found.
     """
 
     probability: float | None
     accepted: bool | None
+    strangers: float | None = None
     ratio: float | None = None
     combined: float | None = None
     across: float | None = None
@@ -51,9 +56,11 @@ class Meaning:
             such tracklet among those searched.
         order: Hits by cosine, or by calibrated log-likelihood ratio, which compares scores within a modality
             with scores across.
+        check: What the place's own strangers say of it; where it breaks there, no probability is given.
     """
 
     calibration: Calibration
+    check: SiteCheck | None = None
     prior: float | None = None
     order: Order = "cosine"
 
@@ -83,12 +90,34 @@ class Meaning:
         margins = margins_of(self.calibration, cosines, asking, answering).mean(axis=0)
         margins -= self._several(len(asking))
         across = ratios - self._within(cosines, answering)
+        ratios[self.doubted(asking, answering)] = np.nan
+        alike = self._strangers(cosines, asking, answering)
         judged = transitions or [None] * len(answering)
         prior = self.prior_of(searched)
         return [
-            self._verdict(float(ratio), float(margin), float(gain), transition, prior=prior)
-            for ratio, margin, gain, transition in zip(ratios, margins, across, judged, strict=True)
+            self._verdict(float(ratio), float(margin), float(gain), float(share), transition, prior=prior)
+            for ratio, margin, gain, share, transition in zip(
+                ratios, margins, across, alike, judged, strict=True
+            )
         ]
+
+    def doubted(self, asking: Sequence[Modality], answering: Sequence[Modality]) -> list[bool]:
+        """Which hits get no probability, because the calibration breaks here for a kind of their pairs."""
+        doubted = frozenset() if self.check is None else self.check.doubted
+        return [any(kind_of(one, hit) in doubted for one in set(asking)) for hit in answering]
+
+    def _strangers(
+        self, cosines: Floats, asking: Sequence[Modality], answering: Sequence[Modality]
+    ) -> Floats:
+        """float64 [N]: the share of strangers at least so alike, of the example where it is highest."""
+        found = np.full(cosines.shape, np.nan)
+        for a in set(asking) if self.check is not None else ():
+            for b in set(answering):
+                kind = self.check.kinds.get(kind_of(a, b)) if self.check is not None else None
+                where = np.ix_([m is a for m in asking], [m is b for m in answering])
+                if kind is not None:
+                    found[where] = kind.share_above(cosines[where])
+        return np.asarray(found.max(axis=0))
 
     def _several(self, examples: int) -> float:
         """How far below the mean of the stored thresholds so many examples accept."""
@@ -106,13 +135,23 @@ class Meaning:
         return found
 
     def _verdict(
-        self, ratio: float, margin: float, across: float, transition: Transition | None, *, prior: float
+        self,
+        ratio: float,
+        margin: float,
+        across: float,
+        alike: float,
+        transition: Transition | None,
+        *,
+        prior: float,
     ) -> Verdict:
+        accepted = None if math.isnan(margin) else margin > 0
+        strangers = None if math.isnan(alike) else alike
         if math.isnan(ratio):
-            return Verdict(probability=None, accepted=None)
+            return Verdict(probability=None, accepted=accepted, strangers=strangers)
         return Verdict(
             probability=float(probability(ratio, prior=prior)),
-            accepted=None if math.isnan(margin) else margin > 0,
+            accepted=accepted,
+            strangers=strangers,
             ratio=ratio,
             combined=float(probability(ratio + log_factor(transition), prior=prior)),
             across=None if math.isnan(across) else across,
@@ -128,6 +167,43 @@ class Meaning:
         """
         kinds = [self.calibration.kind(kind_of(one, answering)) for one in asking]
         return np.array([kind.slope for kind in kinds]), np.array([kind.offset for kind in kinds])
+
+    def require_groups(self) -> Calibration:
+        """The calibration, for grouping tracklets into persons.
+
+        Raises:
+            ProtocolError: It breaks here.
+        """
+        if self.check is not None and self.check.broken:
+            raise ProtocolError(
+                "tracklets cannot be grouped into persons: the calibration does not hold here",
+                got=f"too many strangers pass it among {' and '.join(self.check.broken)} pairs",
+                todo="Calibrate on people of these cameras; see `xreid gallery strangers`.",
+            )
+        return self.calibration
+
+    def holds(self) -> bool | None:
+        """Whether the stated rates hold here for all kinds that were checked; None: unknown."""
+        if self.check is None or not self.check.kinds:
+            return None
+        words = {kind.word for kind in self.check.kinds.values()}
+        return False if "breaks" in words else True if words == {"holds"} else None
+
+    def here(self) -> str:
+        """What the check at this place says, in a sentence or two."""
+        check = self.check
+        if check is None:
+            return "Nobody has checked whether that holds here (`xreid gallery strangers`)."
+        day, told = check.made[:10], f"{check.tracklets:,} tracklets"
+        if check.broken:
+            return (
+                f"It does NOT hold here: far more strangers among {' and '.join(check.broken)} pairs pass "
+                f"than was stated (checked {day} on {told}), so no probability stands there."
+            )
+        held = [name for name, kind in check.kinds.items() if kind.word == "holds"]
+        if held:
+            return f"Checked here {day} on {told}: its rates hold for {' and '.join(held)} pairs."
+        return f"Checked here {day} on {told}: too few pairs of strangers to say whether it holds."
 
     def note(self) -> str:
         """What a reader must know beside the answers."""
@@ -145,6 +221,6 @@ class Meaning:
         return (
             "The score is the cosine between two embeddings. The probability that both tracklets show one "
             f"person comes from it by a calibration on {len(made.identities):,} people of {made.source}, at "
-            "the prior named beside it; it holds for people and cameras like those, and is no proof."
-            f"{without if lacking else ''} {unknown}"
+            "the prior named beside it; it holds for people and cameras like those, and is no proof. "
+            f"{self.here()}{without if lacking else ''} {unknown}"
         )

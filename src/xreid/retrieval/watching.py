@@ -8,7 +8,6 @@ several spreads less than one among strangers, so it cuts lower by what the cali
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,16 +17,17 @@ import numpy as np
 
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Modality
-from xreid.evaluation.calibration import Calibration, probability, require_fits
+from xreid.evaluation.calibration import Calibration, require_fits
 from xreid.evaluation.pairs import kind_of
 from xreid.evaluation.several import several, threshold_at
 from xreid.retrieval.alerts import Alert, AlertLog, alert_id
 from xreid.retrieval.columns import Filter
-from xreid.retrieval.evidence import pair_ratios
 from xreid.retrieval.forgetting import forget_erased
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_rows import Found
+from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import unit
+from xreid.retrieval.strangers import meaning_of
 from xreid.retrieval.watch import Watched, WatchList, model_of
 
 _FIRST_LOOK = 64
@@ -75,13 +75,13 @@ def check_watch(
     expired = tuple(person.name for person in people if person.expired(now))
     if origin is None:
         return WatchReport(new=(), watched=0, expired=expired, skipped=())
-    calibration = calibration or gallery.calibration
-    if calibration is not None:
-        require_fits(calibration, origin)
+    meaning = meaning_of(gallery, folder, calibration)
+    if meaning is not None:
+        require_fits(meaning.calibration, origin)
     kept = [_of_model(gallery, person, model_of(origin)) for person in people if person.name not in expired]
     able = [person for person in kept if person.model == model_of(origin)]
     at = now.astimezone(UTC).isoformat(timespec="seconds")
-    alerts = [alert for person in able for alert in _alerts(gallery, person, calibration, at=at)]
+    alerts = [alert for person in able for alert in _alerts(gallery, person, meaning, at=at)]
     return WatchReport(
         new=tuple(AlertLog(folder).add(alerts)),
         watched=len(able),
@@ -139,7 +139,7 @@ def _cut(person: Watched, answering: Modality, calibration: Calibration | None) 
     )
 
 
-def _alerts(gallery: Gallery, person: Watched, calibration: Calibration | None, *, at: str) -> list[Alert]:
+def _alerts(gallery: Gallery, person: Watched, meaning: Meaning | None, *, at: str) -> list[Alert]:
     sets = tuple(stored.key for stored in gallery.sets if stored.key not in person.before)
     if not sets:
         return []
@@ -149,13 +149,12 @@ def _alerts(gallery: Gallery, person: Watched, calibration: Calibration | None, 
         for answering in Modality
         for one in _above(
             gallery,
-            _cut(person, answering, calibration),
+            _cut(person, answering, None if meaning is None else meaning.calibration),
             Filter(modality=answering, sets=sets),
             exclude=own,
         )
     ]
-    prior = min(0.5, 1 / max(1, len(gallery)))
-    scores, chances = _judged(gallery, person, calibration, found, prior=prior)
+    scores, chances = _judged(gallery, person, meaning, found)
     return [
         Alert(
             id=alert_id(person.name, person.added, one.entry.id),
@@ -176,22 +175,20 @@ def _alerts(gallery: Gallery, person: Watched, calibration: Calibration | None, 
 def _judged(
     gallery: Gallery,
     person: Watched,
-    calibration: Calibration | None,
+    meaning: Meaning | None,
     found: Sequence[Found],
-    *,
-    prior: float,
 ) -> tuple[list[float], list[float | None]]:
     """Mean cosines and probabilities of what was found."""
     if not found:
         return [], []
     vectors = gallery.vectors([one.entry.id for one in found])
-    scores = [float(score) for score in (person.vectors @ vectors.T).mean(axis=0)]
-    if calibration is None:
+    cosines = np.asarray(person.vectors @ vectors.T, dtype=np.float64)
+    scores = [float(score) for score in cosines.mean(axis=0)]
+    if meaning is None:
         return scores, [None] * len(found)
     answering = [one.entry.tracklet.modality for one in found]
-    ratios = pair_ratios(calibration, person.vectors, person.modalities, vectors, answering).mean(axis=0)
-    chances = np.asarray(probability(ratios, prior=prior))
-    return scores, [None if math.isnan(chance) else float(chance) for chance in chances]
+    verdicts = meaning.verdicts(cosines, person.modalities, answering, searched=len(gallery))
+    return scores, [verdict.probability for verdict in verdicts]
 
 
 def _above(gallery: Gallery, cut: _Cut, rules: Filter, *, exclude: set[str]) -> list[Found]:

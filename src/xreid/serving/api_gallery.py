@@ -42,6 +42,8 @@ def gallery_facts(who: Viewer, site: Here) -> GalleryView:
         places=list(gallery.places),
         calibrated=meaning is not None,
         note=SCORE_NOTE if meaning is None else meaning.note(),
+        holds=None if meaning is None else meaning.holds(),
+        here=None if meaning is None else meaning.here(),
         model=None if origin is None else origin.checkpoint[:12],
         source=None if origin is None else origin.source,
         licence=None if origin is None else origin.licence,

@@ -140,6 +140,7 @@ def _hit(hit: Hit) -> HitView:
         score=hit.score,
         probability=None if verdict is None else verdict.probability,
         combined=None if verdict is None else verdict.combined,
+        strangers=None if verdict is None else verdict.strangers,
         transition=transition_view(hit.transition),
         accepted=None if verdict is None else verdict.accepted,
         reranked=hit.reranked,

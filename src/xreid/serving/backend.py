@@ -24,6 +24,7 @@ from xreid.retrieval.gallery import Entry, Gallery, Receipt
 from xreid.retrieval.gallery_seen import Seen
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import Query, queries_of, together
+from xreid.retrieval.strangers import meaning_of
 from xreid.retrieval.watch import Watched, WatchList, watched
 from xreid.retrieval.watching import WatchReport, check_watch
 from xreid.serving.ids import Busy
@@ -110,9 +111,8 @@ class Backend:
         return changed
 
     def meaning(self) -> Meaning | None:
-        """What a score means, where somebody has calibrated the model."""
-        calibration = self.gallery.calibration
-        return None if calibration is None else Meaning(calibration=calibration)
+        """What a score means here, where somebody has calibrated the model."""
+        return meaning_of(self.gallery, self.answers)
 
     def queries_of(self, ids: Sequence[str]) -> list[Query]:
         """Queries that are tracklets of the gallery."""

@@ -128,6 +128,11 @@ class GalleryView(Model):
     places: list[str]
     calibrated: bool
     note: str = Field(description="What a score means")
+    holds: bool | None = Field(
+        description="Whether the calibration holds here, by pairs that cannot be of one person "
+        "(`xreid gallery strangers`): false where it surely does not; null: not checked, or too few pairs"
+    )
+    here: str | None = Field(description="The same in words; null: not calibrated")
     model: str | None = Field(description="First digits of the SHA-256 of the weights")
     source: str | None
     licence: str | None

@@ -45,10 +45,14 @@ class HitView(Model):
     rank: int
     score: float = Field(description="Cosine, -1 to 1; no probability")
     probability: float | None = Field(
-        description="That it is the same person, at the prior; null: not calibrated"
+        description="That it is the same person, at the prior; null: not calibrated, or not for this place"
     )
     combined: float | None = Field(
         description="The probability with space and time taken in; null: not calibrated"
+    )
+    strangers: float | None = Field(
+        description="Share of pairs of strangers here that are at least as alike; null: not checked "
+        "(`xreid gallery strangers`)"
     )
     transition: TransitionView | None = Field(description="Null without a camera graph")
     accepted: bool | None = Field(

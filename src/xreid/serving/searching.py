@@ -71,11 +71,15 @@ def persons(backend: Backend, result: SearchResult) -> list[Person]:
     """Examples and hits of a search, as probable persons; what was confirmed is the person asked for.
 
     Raises:
-        Refusal: 409: the model was not calibrated.
+        Refusal: 409: the model was not calibrated, or its calibration does not hold here.
     """
-    calibration = backend.gallery.calibration
-    if calibration is None:
+    meaning = backend.meaning()
+    if meaning is None:
         raise Refusal(409, "grouping needs a calibrated model", todo="Calibrate it with `xreid calibrate`.")
+    try:
+        calibration = meaning.require_groups()
+    except ProtocolError as error:
+        raise Refusal(409, error.what, todo=error.todo) from error
     return persons_of(backend.gallery, result, calibration, graph=backend.graph)
 
 

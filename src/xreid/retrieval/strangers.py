@@ -1,0 +1,195 @@
+"""Pairs of a gallery's tracklets that cannot be of one person, and what they say of its calibration.
+
+Nobody has to label anything: who is seen at once by two cameras that do not overlap, twice in one picture,
+or nearer in time than the way between two cameras takes, is two people. Which cameras overlap only a camera
+graph can say; without one only pairs of one picture count.
+
+    GALLERY/answers/strangers.json       the last check, aggregates only
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from xreid.core.errors import ProtocolError
+from xreid.core.files import read_json, write_json
+from xreid.core.tracklets import Tracklet
+from xreid.evaluation.calibration import Calibration, require_fits
+from xreid.evaluation.pairs import kind_of
+from xreid.evaluation.site_check import FEWEST, SiteCheck, at_site, check_kind, key_of, site_check_from
+from xreid.retrieval.answers import changing
+from xreid.retrieval.camera_graph import CameraGraph
+from xreid.retrieval.columns import UNIX_FROM_S
+from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.meaning import Meaning
+
+FILE = "strangers.json"
+REACH_S = 600.0  # ways that take longer than that are not looked for
+MOST_PAIRS = 20_000  # of one kind, across cameras or not
+_MOST_ANCHORS, _MOST_JUDGED, _AT_ONCE = 20_000, 800_000, 1000
+
+Progress = Callable[[int, int], None]
+_Group = tuple[str, bool]  # kind of pair, whether across cameras
+
+
+def meaning_of(gallery: Gallery, folder: Path | None, given: Calibration | None = None) -> Meaning | None:
+    """What scores mean here: a calibration that is named, or the gallery's own, with the check of it.
+
+    Where it was checked, its thresholds are those of this place. A check of another calibration says nothing.
+
+    Args:
+        gallery: Where.
+        folder: Of its answers; None where it has none.
+        given: Taken instead of the gallery's own.
+
+    Raises:
+        DataError: The calibration or the check is damaged.
+    """
+    calibration = given or gallery.calibration
+    if calibration is None:
+        return None
+    check = None if folder is None else read_check(folder)
+    if check is None or check.calibration != key_of(calibration):
+        return Meaning(calibration=calibration)
+    return Meaning(calibration=at_site(calibration, check), check=check)
+
+
+def read_check(folder: Path) -> SiteCheck | None:
+    """The check that a folder of answers keeps, if any.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    path = folder / FILE
+    return site_check_from(read_json(path, what="check"), what=str(path)) if path.is_file() else None
+
+
+def keep_check(folder: Path, check: SiteCheck) -> None:
+    """Keep a check, in place of the one before."""
+    with changing(folder):
+        write_json(folder / FILE, check.to_json())
+
+
+def check_gallery(
+    gallery: Gallery,
+    calibration: Calibration,
+    *,
+    graph: CameraGraph | None = None,
+    progress: Progress | None = None,
+) -> SiteCheck:
+    """Hold a calibration against a gallery's strangers.
+
+    Pairs across cameras count where there are 20 or more of a kind, pairs of one picture elsewhere. Of many,
+    20,000 of each kind are drawn, the same ones for the same tracklets.
+
+    Args:
+        gallery: Where.
+        calibration: Of the gallery's model.
+        graph: Cameras and ways; without one only pairs of one picture count.
+        progress: Called with pairs scored and their number.
+
+    Raises:
+        ProtocolError: The gallery is empty, or the calibration is of another model.
+    """
+    if gallery.origin is None:
+        raise ProtocolError(f"{gallery.address} is empty", todo="Append embeddings first.")
+    require_fits(calibration, gallery.origin)
+    entries = [entry for entry in gallery.walk() if entry.tracklet.quality != 0]
+    found = stranger_pairs([entry.tracklet for entry in entries], graph)
+    ids = [entry.id for entry in entries]
+    taken = {group: pairs for group, pairs in found.items() if _counts(group, found, calibration)}
+    total, done, kinds = sum(map(len, taken.values())), 0, {}
+    for (name, across), pairs in taken.items():
+        parts = []
+        for part in np.array_split(pairs, -(-len(pairs) // _AT_ONCE)):
+            parts.append(_scores(gallery, ids, part))
+            done += len(part)
+            if progress is not None:
+                progress(done, total)
+        kinds[name] = check_kind(np.concatenate(parts), pairs, calibration.kind(name), across=across)
+    return SiteCheck(
+        kinds=kinds,
+        calibration=key_of(calibration),
+        tracklets=len(entries),
+        made=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+
+
+def stranger_pairs(
+    rows: Sequence[Tracklet], graph: CameraGraph | None
+) -> dict[_Group, npt.NDArray[np.int64]]:
+    """Pairs int64 [P, 2] of tracklets that cannot be of one person, by kind and whether across cameras.
+
+    Args:
+        rows: The tracklets.
+        graph: Cameras and ways; without one only pairs of one picture.
+    """
+    judge = (graph or CameraGraph()).judge
+    found: dict[_Group, list[tuple[int, int]]] = {}
+    for first, second in _candidates(rows, graph):
+        a, b = rows[first], rows[second]
+        across = a.camera != b.camera
+        pairs = found.setdefault((kind_of(a.modality, b.modality), across), [])
+        if len(pairs) < MOST_PAIRS and not (across and graph is None) and judge(a, b).impossible:
+            pairs.append((first, second))
+    return {group: np.array(pairs, dtype=np.int64) for group, pairs in sorted(found.items()) if pairs}
+
+
+def _candidates(rows: Sequence[Tracklet], graph: CameraGraph | None) -> Iterator[tuple[int, int]]:
+    """Pairs near enough in time: of up to 20,000 tracklets with those that start later, 800,000 in all."""
+    generator = np.random.default_rng(0)
+    reach = REACH_S if graph is not None and graph.edges else 0.0
+    groups = [_timed(rows, group) for group in _clocks(rows).values()]
+    anchors = [(number, place) for number, (order, _) in enumerate(groups) for place in range(len(order))]
+    asked = generator.permutation(len(anchors))[:_MOST_ANCHORS]
+    most = _MOST_JUDGED // max(1, len(asked))
+    for chosen in asked:
+        number, place = anchors[chosen]
+        order, starts = groups[number]
+        row = rows[order[place]]
+        end = row.end_s if row.end_s is not None else row.start_s
+        assert end is not None
+        later = np.arange(place + 1, np.searchsorted(starts, end + reach))
+        if len(later) > most:
+            later = generator.choice(later, most, replace=False)
+        yield from ((order[place], order[other]) for other in later.tolist())
+
+
+def _clocks(rows: Sequence[Tracklet]) -> dict[str | None, list[int]]:
+    """Tracklets whose times can be compared: all with a date, and those of each recording without one."""
+    found: dict[str | None, list[int]] = {}
+    for index, row in enumerate(rows):
+        if row.start_s is None or row.camera is None:
+            continue
+        dated = row.start_s >= UNIX_FROM_S
+        if dated or row.source is not None:
+            found.setdefault(None if dated else row.source, []).append(index)
+    return found
+
+
+def _timed(rows: Sequence[Tracklet], group: list[int]) -> tuple[list[int], npt.NDArray[np.float64]]:
+    """Indices in order of start, and the starts."""
+    starts = np.array([rows[index].start_s for index in group], dtype=np.float64)
+    order = np.argsort(starts, kind="stable")
+    return [group[place] for place in order.tolist()], starts[order]
+
+
+def _counts(group: _Group, found: dict[_Group, npt.NDArray[np.int64]], calibration: Calibration) -> bool:
+    """Whether these pairs are those of their kind that are asked: across cameras where there are enough."""
+    name, across = group
+    if name not in calibration.kinds or len(found[group]) < FEWEST:
+        return False
+    return across or len(found.get((name, True), ())) < FEWEST
+
+
+def _scores(gallery: Gallery, ids: Sequence[str], pairs: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """float64 [P]: the cosines."""
+    rows, which = np.unique(pairs, return_inverse=True)
+    vectors = gallery.vectors([ids[row] for row in rows.tolist()])
+    first, second = which.reshape(pairs.shape).T
+    return np.asarray(np.einsum("pd,pd->p", vectors[first], vectors[second]), dtype=np.float64)
