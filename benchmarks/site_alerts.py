@@ -1,13 +1,14 @@
 """Alerts on a simulated site: who is watched for from one session on, and which alerts are right.
 
     python benchmarks/site.py SITE --checkpoint RUN --out OUT         # first: tracklets with true people
-    python benchmarks/site_alerts.py OUT --calibration CALIBRATION.json
+    python benchmarks/site_alerts.py OUT --calibration CALIBRATION.json [--graph SITE/graph.json]
 
 Day, dusk and night are appended to a gallery in turn, as footage comes in. After each, everybody who has not
 been seen before is put on the watch list, with the longest of their tracklets of that session or with all of
 them; the sessions that follow raise alerts, by the same code as `xreid watch check`. An alert is right if the
 tracklet is that person's by the true tracks, wrong if it is somebody else's, unclear if it is of several
-people or of nobody.
+people or of nobody. With a camera graph, the calibration is first held against the strangers of what is in
+the gallery so far (`xreid gallery strangers`), and the thresholds of the place are used.
 """
 
 from __future__ import annotations
@@ -29,8 +30,11 @@ from xreid.evaluation.calibration import Calibration, read_calibration
 from xreid.evaluation.pairs import KINDS, kind_of
 from xreid.retrieval.alerts import Alert
 from xreid.retrieval.answers import answers_folder
+from xreid.retrieval.camera_graph import CameraGraph
+from xreid.retrieval.camera_graph_file import read_camera_graph
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.queries import queries_from_gallery, together
+from xreid.retrieval.strangers import check_gallery, keep_check
 from xreid.retrieval.watch import WatchList, watched
 from xreid.retrieval.watching import check_watch
 
@@ -69,7 +73,12 @@ def newcomers(rows: Sequence[Tracklet], known: set[str]) -> dict[str, list[Track
 
 
 def run(
-    embeddings: EmbeddingSet, calibration: Calibration, *, far: float, every: bool
+    embeddings: EmbeddingSet,
+    calibration: Calibration,
+    *,
+    far: float,
+    every: bool,
+    graph: CameraGraph | None = None,
 ) -> tuple[list[Watch], list[Alert]]:
     """Append session after session; who was watched for, and all alerts."""
     watches: dict[str, Watch] = {}
@@ -80,6 +89,8 @@ def run(
         for number, chosen in enumerate(sessions(embeddings.table.rows)):
             part = embeddings.take(chosen)
             gallery.append(part, name=f"session {number}")
+            if graph is not None:
+                keep_check(answers, check_gallery(gallery, calibration, graph=graph))
             alerts += check_watch(gallery, answers, calibration=calibration).new
             for person, watch in watches.items():
                 later = tuple(row for row in part.table.rows if row.identity == person)
@@ -146,18 +157,20 @@ def main() -> None:
     )
     parser.add_argument("out", type=Path, help="what benchmarks/site.py wrote")
     parser.add_argument("--calibration", type=Path, required=True)
+    parser.add_argument("--graph", type=Path, help="check the calibration at the place first")
     parser.add_argument("--far", type=float, nargs="+", default=[0.001, 0.01])
     options = parser.parse_args()
     calibration, report = read_calibration(options.calibration), {}
+    graph = None if options.graph is None else read_camera_graph(options.graph)
     for name in ("true", "own"):
         embeddings = EmbeddingSet.load(options.out / f"embeddings-{name}")
         who = {row.name: row.identity or _STRANGER for row in embeddings.table.rows}
         for far in options.far:
             for every in (False, True):
-                watches, alerts = run(embeddings, calibration, far=far, every=every)
+                watches, alerts = run(embeddings, calibration, far=far, every=every, graph=graph)
                 examples = "all" if every else "one"
                 report[f"{name}, far {far:g}, {examples}"] = judged(watches, alerts, who)
-    write_json(options.out / "alerts.json", report)
+    write_json(options.out / ("alerts.json" if graph is None else "alerts-checked.json"), report)
     print(json.dumps(report, indent=1))
 
 
