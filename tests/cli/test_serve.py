@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.retrieval.sets import make_set
+from tests.waiting import PATIENCE_S
 from xreid.cli.main import main
 from xreid.retrieval.gallery import Gallery
 
@@ -95,11 +96,11 @@ def test_it_starts_answers_and_ends(tmp_path: Path) -> None:
         line = process.stdout.readline()
         assert line.startswith("serve: http://127.0.0.1:"), line
         url = line.split()[1]
-        with urllib.request.urlopen(f"{url}api/v1/gallery", timeout=60) as answer:
+        with urllib.request.urlopen(f"{url}api/v1/gallery", timeout=PATIENCE_S) as answer:
             assert json.load(answer)["tracklets"] == 12
     finally:
         process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=PATIENCE_S)
     assert process.returncode in (0, 130)
     assert "Traceback" not in told
     assert "everybody on this machine" in told

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tests.waiting import PATIENCE_S
 from xreid.core.errors import ConfigError, DataError
 from xreid.losses.config import ObjectiveConfig, PrototypeConfig
 from xreid.losses.objective import LossTerms, Objective
@@ -198,7 +199,7 @@ class Ranks:
 
     def __init__(self, size: int) -> None:
         self.size, self.slots = size, dict[int, Tensor]()
-        self.barrier = threading.Barrier(size, timeout=30)
+        self.barrier = threading.Barrier(size, timeout=PATIENCE_S)
 
     def gather_of(self, rank: int) -> Callable[[Tensor], Tensor]:
         def gather(local: Tensor) -> Tensor:

@@ -2,11 +2,14 @@
 
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from tests.waiting import PATIENCE_S
 from xreid.core.errors import ConfigError, DataError
 from xreid.retrieval import gallery_connection
 from xreid.retrieval.gallery import Gallery
@@ -17,7 +20,11 @@ pytest.importorskip("pymilvus", reason="the extra gallery is not installed")
 @pytest.fixture
 def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """HOST:PORT of something that answers with words that are neither gRPC nor TLS."""
-    monkeypatch.setattr(gallery_connection, "_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(gallery_connection, "_TIMEOUT_S", 0.5)  # for the client, which waits that long
+    for name in ("tls_fault", "_listens"):
+        monkeypatch.setattr(
+            gallery_connection, name, _patient(getattr(gallery_connection, name), monkeypatch)
+        )
     monkeypatch.delenv(gallery_connection.CA, raising=False)
     with socket.create_server(("127.0.0.1", 0)) as listening:
 
@@ -27,12 +34,22 @@ def stranger(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
                     one, _ = listening.accept()
                 except OSError:
                     return
-                with one:
+                with one, suppress(OSError):
                     one.sendall(b"220 welcome\r\n")
 
         threading.Thread(target=answer, daemon=True).start()
         yield f"127.0.0.1:{listening.getsockname()[1]}"
         listening.shutdown(socket.SHUT_RDWR)
+
+
+def _patient(function: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """The function, which gives who answers slowly the time to do so."""
+
+    def patient(*arguments: Any) -> Any:
+        monkeypatch.setattr(gallery_connection, "_TIMEOUT_S", PATIENCE_S)
+        return function(*arguments)
+
+    return patient
 
 
 def test_who_is_no_milvus_server_lets_nobody_in(stranger: str) -> None:

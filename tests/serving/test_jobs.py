@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import time
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,38 @@ from starlette.testclient import TestClient
 from tests.retrieval.footage import walkers, write_video
 from tests.serving.conftest import Open
 from tests.serving.world import config_of
+from tests.waiting import until
 from xreid.retrieval.gallery import Gallery
+from xreid.serving import steps
 
 API = "/api/v1"
 
 
-def waited(client: TestClient, job: str, *, until: tuple[str, ...] = ("done", "failed", "cancelled")) -> Any:
-    end = time.monotonic() + 200
-    while time.monotonic() < end:
-        found = client.get(f"{API}/jobs/{job}").json()
-        if found["state"] in until:
-            return found
-        time.sleep(0.05)
-    raise AssertionError(found)
+def waited(client: TestClient, job: str, *, states: tuple[str, ...] = ("done", "failed", "cancelled")) -> Any:
+    """The job, once it is in one of the states."""
+    found: dict[str, Any] = {}
+
+    def reached() -> bool:
+        found.update(client.get(f"{API}/jobs/{job}").json())
+        return found["state"] in states
+
+    until(reached)
+    return found
+
+
+@pytest.fixture
+def held(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
+    """Jobs that embed nothing until this is set, or they are stopped: none is over before it is seen."""
+    go, real = threading.Event(), steps._worker
+
+    def worker(request: dict[str, Any], step: steps.Step, *, called: str) -> None:
+        if called == "embed":
+            until(lambda: go.is_set() or step.stop.is_set())
+        real(request, step, called=called)
+
+    monkeypatch.setattr(steps, "_worker", worker)
+    yield go
+    go.set()
 
 
 @pytest.fixture
@@ -93,7 +113,7 @@ def test_what_cannot_be_taken_in_says_why(opened: Open, world: Path) -> None:
     assert without.post(f"{API}/jobs", json={"kind": "video", "name": "x", "path": "y"}).status_code == 409
 
 
-def test_a_video_becomes_tracklets(opened: Open, empty: str, tmp_path: Path) -> None:
+def test_a_video_becomes_tracklets(opened: Open, empty: str, tmp_path: Path, held: threading.Event) -> None:
     video = write_video(tmp_path / "walk.mp4", walkers(130)).read_bytes()
     client = opened(gallery=empty)
     upload = client.post(f"{API}/uploads?name=walk.mp4", content=video).json()["id"]
@@ -108,6 +128,7 @@ def test_a_video_becomes_tracklets(opened: Open, empty: str, tmp_path: Path) -> 
     begun = client.post(f"{API}/jobs", json=body)
     assert begun.status_code == 202, begun.text
     assert client.delete(f"{API}/uploads/{upload}").status_code == 409
+    held.set()
     done = waited(client, begun.json()["id"])
     assert done["state"] == "done", done
     assert done["result"]["appended"] >= 1
@@ -118,6 +139,7 @@ def test_a_video_becomes_tracklets(opened: Open, empty: str, tmp_path: Path) -> 
     assert client.post(f"{API}/jobs", json=body).json()["id"] == begun.json()["id"]
 
 
+@pytest.mark.usefixtures("held")
 def test_a_job_is_stopped_and_leaves_nothing(opened: Open, empty: str, tmp_path: Path) -> None:
     video = write_video(tmp_path / "walk.mp4", walkers(130)).read_bytes()
     client = opened(gallery=empty)
@@ -126,7 +148,7 @@ def test_a_job_is_stopped_and_leaves_nothing(opened: Open, empty: str, tmp_path:
     waiting = client.post(
         f"{API}/jobs", json={"kind": "video", "name": "b", "upload": upload, "every": 2}
     ).json()["id"]
-    waited(client, job, until=("running",))
+    waited(client, job, states=("running",))
     assert client.delete(f"{API}/jobs/{waiting}").json()["state"] == "cancelled"
     client.delete(f"{API}/jobs/{job}")
     assert waited(client, job)["state"] == "cancelled"
