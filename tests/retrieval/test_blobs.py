@@ -1,10 +1,11 @@
 """People out of blobs: two abreast are two, a shadow is nobody, trousers are no shadow."""
 
+import cv2
 import numpy as np
 import pytest
 
 from tests.retrieval.footage import Image, draw_person
-from xreid.retrieval.blobs import Blob, abreast, box_of, cast_shadow, without_shadow
+from xreid.retrieval.blobs import Blob, abreast, box_of, cast_shadow, windows_of, without_shadow
 
 
 def _people(*figures: tuple[float, float, int]) -> Blob:
@@ -85,3 +86,20 @@ def test_what_is_all_shadow_keeps_its_box() -> None:
     coloured = lit.copy()
     coloured[blob] = (30, 60, 120)
     assert not cast_shadow(coloured, mean).any(), "of another colour"
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (37, 52)])
+def test_windows_hold_the_blobs_of_the_whole_mask_in_its_order(corner: tuple[int, int]) -> None:
+    rng = np.random.default_rng(sum(corner))
+    mask = np.zeros((97, 121), np.uint8)
+    mask[corner[0] : -2, corner[1] : -3] = cv2.medianBlur(
+        rng.integers(0, 2, (95 - corner[0], 118 - corner[1]), dtype=np.uint8), 5
+    )
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    wanted = [label for label in range(1, count) if stats[label, cv2.CC_STAT_AREA] >= 9]
+    found = list(windows_of(mask, min_area=9))
+    assert len(wanted) == len(found) > 5
+    for label, (window, blob) in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(labels[window] == label, blob)
+        assert blob.sum() == stats[label, cv2.CC_STAT_AREA]
+    assert not list(windows_of(np.zeros((9, 9), np.uint8), min_area=0))

@@ -18,8 +18,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from xreid.retrieval.blobs import Blob, abreast, cast_shadow, without_shadow
+from xreid.retrieval.blobs import Blob, abreast, cast_shadow, ratios, windows_of, without_shadow
 from xreid.retrieval.detections import State
+from xreid.retrieval.exposure import lit_like
 from xreid.retrieval.frames import Image
 from xreid.retrieval.spectrum import CHROMA_LIMIT, chroma
 
@@ -101,7 +102,7 @@ class Background:
             return []
         self._frames += 1
         mean = np.asarray(cv2.convertScaleAbs(self._mean), dtype=np.uint8)
-        lit = self._lit_like(mean, image)
+        lit = lit_like(mean, image, free=self._still == 0)
         distance = _largest_channel(np.asarray(cv2.absdiff(lit, mean), dtype=np.uint8))
         grey = chroma(lit) <= CHROMA_LIMIT
         mask = self._mask(lit, mean, distance, grey=grey)
@@ -122,23 +123,13 @@ class Background:
         self._still = np.zeros(size, dtype=np.int32)  # frames for which somebody has been there
         self._left = np.zeros(size, dtype=np.int32)  # frames for which the place has looked left
 
-    def _lit_like(self, mean: Image, image: Image) -> Image:
-        """The frame, each channel mapped by a straight line onto the background's brightness."""
-        free = self._still[::8, ::8].reshape(-1) == 0
-        seen, known = image[::8, ::8].reshape(-1, 3)[free], mean[::8, ::8].reshape(-1, 3)[free]
-        channels = [
-            cv2.LUT(channel, _line(seen[:, i].astype(np.float32), known[:, i].astype(np.float32)))
-            for i, channel in enumerate(cv2.split(image))
-        ]
-        return np.asarray(cv2.merge(channels), dtype=np.uint8)
-
     def _mask(self, lit: Image, mean: Image, distance: Image, *, grey: bool) -> Mask:
         differs = self._differs(distance, grey=grey)
-        where = np.zeros(0, dtype=np.int64) if grey else np.flatnonzero(differs)
-        ratio = (lit.reshape(-1, 3)[where] + 1.0) / (mean.reshape(-1, 3)[where] + 1.0)
-        low, high = ratio.min(axis=1), ratio.max(axis=1)
-        shadow = (low > _SHADOW) & (high < 1.05) & (high - low < 0.12)
-        differs.reshape(-1)[where[shadow]] = False
+        if not grey:
+            where = np.flatnonzero(differs)
+            low, high = ratios(lit.reshape(-1, 3)[where].astype(np.float64), mean.reshape(-1, 3)[where])
+            shadow = (low > _SHADOW) & (high < 1.05) & (high - low < 0.12)
+            differs.reshape(-1)[where[shadow]] = False
         height, width = differs.shape
         brush = (max(3, width // 160) | 1, max(3, height // 40) | 1)  # people are tall: close upright gaps
         kernel = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, brush)
@@ -164,8 +155,8 @@ class Background:
 
     def _learn(self, lit: Image, distance: Image, *, mask: Mask, somebody: Mask, left: Mask) -> None:
         assert self._mean is not None
-        self._still = np.where(somebody > 0, self._still + 1, 0)
-        self._left = np.where(left > 0, self._left + 1, 0)
+        self._still = (self._still + 1) * somebody
+        self._left = (self._left + 1) * left
         around = np.asarray(cv2.dilate(somebody, np.ones((9, 9), np.uint8)), dtype=np.uint8) | mask
         kept = (around > 0) & (self._still < _PROTECT_S * self._fps)
         rate = max(1 / (_ADAPT_S * self._fps), 1 / (self._frames + 1))
@@ -181,25 +172,19 @@ def _outlined(
     mask: Mask, lit: Image, mean: Image, *, min_area: float, grey: bool
 ) -> tuple[list[Part], Mask, Mask]:
     """Blobs whose outline is in the frame; a mask of them, and one of those whose outline is not."""
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     parts, somebody, left = list[Part](), np.zeros_like(mask), np.zeros_like(mask)
-    for label in range(1, count):
-        x, y, width, height, area = (int(value) for value in stats[label])
-        if area < min_area:
-            continue
-        window = np.s_[max(0, y - 2) : y + height + 2, max(0, x - 2) : x + width + 2]
-        blob = (labels[window] == label).astype(np.uint8)
-        outline = cv2.morphologyEx(blob, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)) > 0
-        now = float(_gradient(lit[window])[outline].mean())
-        before = float(_gradient(mean[window])[outline].mean())
+    for window, one in windows_of(mask, min_area=min_area):
+        blob = one.view(np.uint8)
+        outline = np.asarray(cv2.morphologyEx(blob, cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8)))
+        now = cv2.mean(_gradient(lit[window]), outline)[0]
+        before = cv2.mean(_gradient(mean[window]), outline)[0]
         if now < max(_EDGE_RATIO * before, _MIN_EDGE):
             left[window] |= blob
             continue
         somebody[window] |= blob
         shadow = np.zeros(blob.shape, dtype=bool) if grey else cast_shadow(lit[window], mean[window])
-        parts += _people(
-            blob > 0, shadow, at=(window[1].start, window[0].start), cut=y + height >= len(mask) - 2
-        )
+        cut = window[0].stop >= len(mask)
+        parts += _people(one, shadow, at=(window[1].start, window[0].start), cut=cut)
     return parts, somebody, left
 
 
@@ -218,25 +203,6 @@ def _people(blob: Blob, shadow: Blob, *, at: tuple[int, int], cut: bool) -> list
         area = int(one[top:bottom, left:right].sum())
         parts.append((at[0] + left, at[1] + top, at[0] + right, at[1] + bottom, area))
     return parts
-
-
-def _line(seen: Float, known: Float) -> Image:
-    """Table uint8 [256] of the straight line that maps most of `seen` onto `known`; outliers are people."""
-    usable = (seen > 4) & (seen < 250) & (known > 4) & (known < 250)
-    seen, known = seen[usable], known[usable]
-    gain, offset = 1.0, 0.0
-    kept = np.ones(len(seen), dtype=bool)
-    for _ in range(4):
-        if kept.sum() < 100:
-            break
-        x, y = seen[kept], known[kept]
-        spread = float(x.var())
-        slope = float(((x * y).mean() - x.mean() * y.mean()) / spread) if spread > 25 else 1.0
-        gain = min(max(slope, 0.5), 2.0)
-        offset = min(max(float(np.median(y - gain * x)), -60.0), 60.0)
-        error = np.abs(gain * seen + offset - known)
-        kept = error <= np.quantile(error, 0.8)
-    return np.clip(np.arange(256) * gain + offset, 0, 255).astype(np.uint8)
 
 
 def _largest_channel(image: Image) -> Image:

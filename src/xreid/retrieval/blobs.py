@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
+import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -23,6 +26,36 @@ _SLIMMEST = 3.6  # height over width: half a person whose head was not seen is s
 _SMOOTH = 0.06  # of the height
 
 
+def windows_of(mask: npt.NDArray[np.uint8], *, min_area: float) -> Iterator[tuple[tuple[slice, slice], Blob]]:
+    """The blobs of a mask, joined at corners too: where each lies, and what it covers there.
+
+    Args:
+        mask: uint8 [H, W], 0 or not.
+        min_area: Smaller ones are left out; pixels.
+
+    Yields:
+        Rows and columns of its box with 2 pixels around it, as far as the mask goes; bool [h, w].
+    """
+    left, top, wide, tall = cv2.boundingRect(mask)
+    # OpenCV numbers blobs by blocks of 2 x 2 pixels: from an even corner the order is that of the whole mask.
+    left, top, right, bottom = left & ~1, top & ~1, left + wide, top + tall
+    if not wide:
+        return
+    inner = np.ascontiguousarray(mask[top:bottom, left:right])
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(inner, connectivity=8)
+    for label in range(1, count):
+        x, y, width, height, area = (int(value) for value in stats[label])
+        if area < min_area:
+            continue
+        seen = labels[y : y + height, x : x + width] == label
+        x, y = x + left, y + top
+        x0, y0 = max(0, x - 2), max(0, y - 2)
+        x1, y1 = min(mask.shape[1], x + width + 2), min(mask.shape[0], y + height + 2)
+        blob = np.zeros((y1 - y0, x1 - x0), bool)
+        blob[y - y0 : y - y0 + height, x - x0 : x - x0 + width] = seen
+        yield (slice(y0, y1), slice(x0, x1)), blob
+
+
 def cast_shadow(lit: Image, mean: Image) -> Blob:
     """Pixels that are darker than the background and of its colour: shadow, or dark grey clothes.
 
@@ -30,9 +63,23 @@ def cast_shadow(lit: Image, mean: Image) -> Blob:
         lit: uint8 [h, w, 3], the frame.
         mean: uint8 [h, w, 3], the background.
     """
-    ratio = (lit + np.float32(1)) / (mean + np.float32(1))
-    low, high = ratio.min(axis=2), ratio.max(axis=2)
+    low, high = ratios(lit, mean)
     return (low > _DARKEST) & (high < _BRIGHTEST) & (high - low < _COLOUR)
+
+
+def ratios(lit: Image, mean: Image) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """Brightness over that of the background: of the channel where it is least, and where it is most.
+
+    Args:
+        lit: uint8 [..., 3], the frame.
+        mean: uint8 [..., 3], the background.
+
+    Returns:
+        Two arrays float32 [...].
+    """
+    channels = [(lit[..., i] + np.float32(1)) / (mean[..., i] + np.float32(1)) for i in range(3)]
+    low = np.minimum(np.minimum(channels[0], channels[1]), channels[2])
+    return low, np.maximum(np.maximum(channels[0], channels[1]), channels[2])
 
 
 def without_shadow(blob: Blob, shadow: Blob) -> Box:
@@ -113,9 +160,11 @@ def _valley(tops: npt.NDArray[np.float64], height: int) -> int | None:
 
 def box_of(blob: Blob, *, fringe: float = 0.0) -> Box:
     """The rows and columns that hold more than a share of what the fullest of them holds."""
-    rows, columns = blob.sum(axis=1), blob.sum(axis=0)
-    if not rows.any():
+    if not blob.any():
         return 0, 0, 0, 0
+    pixels = blob.view(np.uint8)  # OpenCV sums them ten times as fast as numpy
+    rows = np.asarray(cv2.reduce(pixels, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)).reshape(-1)
+    columns = np.asarray(cv2.reduce(pixels, 0, cv2.REDUCE_SUM, dtype=cv2.CV_32S)).reshape(-1)
     y = np.flatnonzero(rows > fringe * rows.max())
     x = np.flatnonzero(columns > fringe * columns.max())
     return int(x[0]), int(y[0]), int(x[-1]) + 1, int(y[-1]) + 1

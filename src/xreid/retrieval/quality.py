@@ -88,9 +88,14 @@ def sharpness_of(image: Image) -> float:
 
 def _kept(grey: npt.NDArray[np.float32], *, axis: int) -> float:
     kernel = (1, _BLUR) if axis == 0 else (_BLUR, 1)
-    before = np.abs(np.diff(grey, axis=axis))
-    after = np.abs(np.diff(np.asarray(cv2.blur(grey, kernel)), axis=axis))
+    before, after = (_steps(one, axis=axis) for one in (grey, np.asarray(cv2.blur(grey, kernel))))
     return float(np.maximum(before - after, 0).sum()) / float((before + _NOISE).sum())
+
+
+def _steps(grey: npt.NDArray[np.float32], *, axis: int) -> npt.NDArray[np.float32]:
+    """Differences of neighbours, without sign."""
+    one, next_one = (grey[:-1], grey[1:]) if axis == 0 else (grey[:, :-1], grey[:, 1:])
+    return np.abs(next_one - one)
 
 
 def hidden_of(boxes: Sequence[XYWH], *, size: tuple[int, int]) -> list[float]:

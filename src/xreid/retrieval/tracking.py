@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field, replace
+from statistics import median
 from typing import Any, Literal
 
 import numpy as np
@@ -135,7 +136,7 @@ class SizeGate:
 
     def _height(self, state: _State) -> float:
         recent = list(state.sizes)[-max(5, self.memory // 2) :]
-        return float(np.median([height for _, height in recent])) if recent else 0.0
+        return median(height for _, height in recent) if recent else 0.0
 
     def _next_piece(self) -> int:
         self._pieces += 1
