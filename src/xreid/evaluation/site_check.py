@@ -32,7 +32,7 @@ WRONG, RIGHT = (
     2.0,
     3.0,
 )  # times the stated rate: surely above the first breaks it, surely below the second holds
-_DRAWS, _CONFIDENCE, _TAIL = 500, 0.95, 30
+_DRAWS, _CONFIDENCE, _TAIL, _MANY = 500, 0.95, 60, 300
 _SHARES = (0.5, 0.2, 0.1, 0.05, 0.02, 0.01, 0.005, 0.002, 0.001, 0.0005, 0.0002, 0.0001)
 
 Word = Literal["holds", "breaks", "unclear"]
@@ -221,18 +221,16 @@ def _word(passed: tuple[Passed, ...], *, far: float) -> Word:
 
 
 def _cuts(scores: Floats, known: Mapping[float, float], *, breaks: bool) -> tuple[tuple[float, float], ...]:
-    """Thresholds of the place: its own quantiles where 30 pairs lie above, the stored ones elsewhere.
-
-    Where the calibration breaks and too few lie above, the tail of the scores is taken as exponential, and
-    the higher of that and the stored threshold counts.
+    """Thresholds of the place: its own quantiles where 30 pairs lie above; with 300 pairs and where one
+    should lie above, or where the calibration breaks, by the tail of its scores; the stored ones elsewhere.
     """
     found: dict[float, float] = {}
     least = -math.inf
     for far in sorted(known, reverse=True):
         if resolution(far, len(scores)) == "enough":
             cut = float(np.quantile(scores, 1 - far, method="higher"))
-        elif breaks:
-            cut = max(known[far], min(1.0, _beyond(scores, far)))
+        elif breaks or len(scores) >= max(_MANY, 1 / far):
+            cut = _beyond(scores, far)
         else:
             cut = known[far]
         found[far] = least = max(cut, np.nextafter(least, math.inf))
@@ -240,13 +238,16 @@ def _cuts(scores: Floats, known: Mapping[float, float], *, breaks: bool) -> tupl
 
 
 def _beyond(scores: Floats, far: float) -> float:
-    """The cosine that a share exceeds, by the mean excess of the highest scores (at least 30, or half)."""
-    share = min(0.5, max(0.05, _TAIL / len(scores)))
-    start = float(np.quantile(scores, 1 - share))
-    above = scores[scores > start]
-    if not len(above):
-        return start
-    return start + float((above - start).mean()) * max(0.0, math.log(len(above) / len(scores) / far))
+    """The cosine that a share exceeds, by the 60 highest scores (of fewer than 300, by a fifth of them).
+
+    A cosine ends at 1, so the share above it is taken to fall as a power of the distance from there (Hill's
+    estimator). Exponential tails, which know no end, set thresholds too high: docs/log.md.
+    """
+    count = min(_TAIL, len(scores) // 5)
+    distances = np.maximum(1 - np.sort(scores)[::-1][: count + 1], 1e-9)
+    farthest = distances[-1]
+    slope = float(np.log(farthest / distances[:-1]).mean())
+    return float(1 - farthest * (far * len(scores) / (count + 1)) ** slope)
 
 
 def _curve(scores: Floats) -> tuple[tuple[float, float], ...]:
