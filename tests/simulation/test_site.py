@@ -5,11 +5,8 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +14,7 @@ import av
 import numpy as np
 import pytest
 
+from tests.waiting import files_in, until
 from xreid.cli.main import main
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import Modality
@@ -210,10 +208,8 @@ def test_killed_it_is_completed_by_the_same_command(made: Path, tmp_path: Path) 
     ]
     command = [sys.executable, "-m", "xreid.cli.main", "simulate", str(out), "--site", *words]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    limit = time.monotonic() + 200
-    while not any(out.rglob("truth/*.json")) and time.monotonic() < limit:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: files_in(out, "truth/*.json") or process.poll() is not None)
+    process.kill()
     process.wait()
     assert any(out.rglob("truth/*.json"))
     assert main(command[3:]) == 0

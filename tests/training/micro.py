@@ -16,6 +16,7 @@ from multiprocessing.context import ForkServerContext
 from pathlib import Path
 from typing import Any
 
+from tests.waiting import PATIENCE_S
 from xreid.data.augment import AugmentConfig
 from xreid.inference.processes import job
 from xreid.losses.config import ObjectiveConfig, PrototypeConfig
@@ -86,7 +87,7 @@ def in_process(work: Callable[..., None], *arguments: Any) -> int | None:
     """Run a function of this module's kind (importable) in another process; its exit code, -9 if killed."""
     process = spawner().Process(target=work, args=arguments)
     process.start()
-    process.join(240)
+    process.join(PATIENCE_S)
     assert process.exitcode is not None, "the process hangs"
     return process.exitcode
 
@@ -147,8 +148,8 @@ def train_as_rank(config: TrainConfig, data: Path, out: Path, rank: int, size: i
 
 
 def free_port() -> int:
-    """A port nobody listens on, below those that the kernel gives to whoever connects meanwhile."""
-    for port in random.sample(range(15_000, 30_000), 100):
+    """A port nobody listens on, between those that Ray gives its workers and those that the kernel gives."""
+    for port in random.sample(range(20_000, 32_000), 100):
         with socket.socket() as listener, contextlib.suppress(OSError):
             listener.bind(("127.0.0.1", port))
             return port
@@ -162,5 +163,5 @@ def together(work: Callable[..., None], size: int, *arguments: Any) -> None:
     for process in processes:
         process.start()
     for process in processes:
-        process.join(240)
+        process.join(PATIENCE_S)
     assert [process.exitcode for process in processes] == [0] * size

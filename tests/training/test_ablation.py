@@ -8,7 +8,6 @@ import json
 import os
 import re
 import signal
-import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -18,6 +17,7 @@ from PIL import Image
 
 from tests.training.ablation_micro import asked, run, run_and_die, run_without_failure
 from tests.training.micro import in_process, spawner
+from tests.waiting import files_in, until
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import TrackletTable
 from xreid.evaluation.metrics import METRICS
@@ -147,18 +147,12 @@ def test_processes_do_what_one_does_and_end_with_a_killed_parent(
     named = {"jobs": 1, "seeds": 1, "overrides": overrides}
     parent = spawner().Process(target=run, args=(str(table), archive, out), kwargs=named)
     parent.start()
-    while not list((out / "runs").glob("mine-e100000*/run/run.json")):
-        assert parent.is_alive()
-        time.sleep(0.02)
+    until(lambda: files_in(out / "runs", "mine-e100000*/run/run.json") or not parent.is_alive())
     (child,) = [c for task in Path(f"/proc/{parent.pid}/task").iterdir() for c in _children(task)]
     parent.kill()
     parent.join()
     try:
-        for _ in range(600):
-            if not _is_alive(child):
-                break
-            time.sleep(0.1)
-        assert not _is_alive(child)
+        until(lambda: not _is_alive(child))
     finally:
         if _is_alive(child):
             os.kill(int(child), signal.SIGKILL)
@@ -178,9 +172,10 @@ def test_a_run_that_another_process_is_at_is_waited_for(archive: Path, tmp_path:
     with locked(first):
         other = spawner().Process(target=run_without_failure, args=("table3", archive, out, jobs))
         other.start()
-        while not all((folder / "evaluation.json").is_file() for folder in others):
-            assert other.is_alive()
-            time.sleep(0.02)
+        until(
+            lambda: all((folder / "evaluation.json").is_file() for folder in others) or not other.is_alive()
+        )
+        assert other.is_alive()
         assert not (first / "evaluation.json").exists()
     other.join()
     assert other.exitcode == 0
