@@ -25,6 +25,8 @@ def test_what_one_program_writes_another_sees(tmp_path: Path) -> None:
     assert mine.get(name).title == "Bag"
     mine.judge(name, "cd", "confirmed", who="anna")
     others.judge(name, "ef", "rejected", who="bob")
+    assert mine.get(name).feedback({"cd", "zz"}) == Feedback(confirmed=("cd",))
+    assert mine.get(name).feedback({"zz"}) == Feedback()
     others.judge(name, "cd", "rejected", who="bob")
     assert [(j.tracklet, j.verdict, j.who) for j in mine.get(name).judgements] == [
         ("ef", "rejected", "bob"),
@@ -100,12 +102,35 @@ def test_names_never_become_paths(tmp_path: Path) -> None:
     assert is_id(new_id())
 
 
-def test_a_damaged_case_is_named(tmp_path: Path) -> None:
+def test_a_damaged_case_is_named_and_hides_no_other(tmp_path: Path) -> None:
     cases = Cases(tmp_path)
-    name = opened(cases)
-    (cases.folder / f"{name}.json").write_text('{"id": 1}')
+    gone, stays = "a" * 20, "b" * 20
+    name, other = opened(cases, "Hat", gone), opened(cases, "Bag", gone, stays)
+    path = cases.folder / f"{name}.json"
+    path.write_text(path.read_text().replace('"owner"', '"owned"'))
     with pytest.raises(DataError, match=name):
         cases.all()
+    damaged: dict[str, str] = {}
+    assert [case.id for case in cases.all(damaged)] == [other]
+    assert list(damaged) == [name]
+    assert name in damaged[name]
+    assert cases.ids() == {gone, stays}
+    found = cases.called("Bag")
+    assert found is not None
+    with pytest.raises(DataError, match=name):
+        cases.called("Hat")  # it may be the damaged one
+    with pytest.raises(DataError, match=name):
+        cases.queries_in_use()  # nobody knows which it needs
+    left: list[str] = []
+    assert cases.forget([gone], left) == 1
+    assert cases.get(other).tracklets == (stays,)
+    assert len(left) == 1
+    assert name in left[0]
+    with pytest.raises(DataError, match=name):
+        cases.forget([gone])
+    assert cases.forget([stays]) == 1, "the damaged one does not name that one"
+    cases.delete(name)
+    assert cases.called("Hat") is None
 
 
 def test_what_a_kill_left_goes(tmp_path: Path) -> None:

@@ -284,6 +284,8 @@ def test_what_cannot_be_asked(address: str) -> None:
         gallery.count(Filter(other_cameras=True))
     with pytest.raises(ProtocolError, match=r"no camera nowhere.*A, B"):
         gallery.count(Filter(cameras=("nowhere",)))
+    with pytest.raises(ProtocolError, match="no place nowhere"):
+        gallery.count(Filter(places=("nowhere",)))
     with pytest.raises(ProtocolError, match="no set 'two'"):
         gallery.count(Filter(sets=("two",)))
     with pytest.raises(ConfigError, match="no label"):
