@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -87,6 +87,27 @@ class Visit:
                 return
             self.page.wait_for_timeout(100)
         raise AssertionError(f"not within {WAIT_MS} ms: {truth}")
+
+    def hold(self, address: str, method: str = "POST") -> list[Any]:
+        """Requests that wait in a list until the test lets them go on."""
+        waiting: list[Any] = []
+
+        def one(route: Any) -> None:
+            if route.request.method == method:
+                waiting.append(route)
+            else:
+                route.fallback()
+
+        self.page.route(address, one)
+        return waiting
+
+    def until_there_are(self, count: int, found: Sized) -> None:
+        """Wait for what a route of the test collects."""
+        for _ in range(WAIT_MS // 100):
+            if len(found) >= count:
+                return
+            self.page.wait_for_timeout(100)
+        raise AssertionError(f"not within {WAIT_MS} ms: {len(found)} instead of {count}")
 
     def search_from(self, number: int = 0) -> None:
         """Search from a tracklet of the list."""

@@ -21,6 +21,7 @@ from xreid.serving.config import MIB
 from xreid.serving.ids import TrackletId
 from xreid.serving.problems import Refusal
 from xreid.serving.schemas import CameraView, Filters, GalleryView, Page, SetView, TrackletView
+from xreid.serving.searching import measured
 
 router = APIRouter(prefix="/api/v1", tags=["gallery"])
 PRIVATE = "private, max-age=600"
@@ -44,6 +45,7 @@ def gallery_facts(who: Viewer, site: Here) -> GalleryView:
         note=SCORE_NOTE if meaning is None else meaning.note(),
         holds=None if meaning is None else meaning.holds(),
         here=None if meaning is None else meaning.here(),
+        measured=None if meaning is None else measured(meaning),
         model=None if origin is None else origin.checkpoint[:12],
         source=None if origin is None else origin.source,
         licence=None if origin is None else origin.licence,

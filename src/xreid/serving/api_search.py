@@ -19,6 +19,8 @@ from xreid.serving.schemas import TrackletView
 from xreid.serving.schemas_search import (
     Answer,
     HitView,
+    Judged,
+    NewPersons,
     NewSearch,
     PersonView,
     SightingView,
@@ -48,13 +50,16 @@ def search(asked: NewSearch, who: Operator, site: Here) -> Answer:
         prior=result.prior,
         unknown=result.unknown,
         note=note if meaning is None else meaning.note(),
+        measured=None if meaning is None else searching.measured(meaning),
+        holds=None if meaning is None else meaning.holds(),
+        judged=Judged(confirmed=list(feedback.confirmed), rejected=list(feedback.rejected)),
         rejected=len(feedback.rejected),
         examples=len(wanted.examples) + len(feedback.confirmed),
     )
 
 
 @router.post("/persons")
-def persons(asked: NewSearch, who: Operator, site: Here) -> list[PersonView]:
+def persons(asked: NewPersons, who: Operator, site: Here) -> list[PersonView]:
     """Search, and group what was found into probable persons with their ways over the cameras."""
     wanted, result = _searched(asked, who, site, what="persons")
     groups = searching.persons(site.backend, result)
@@ -63,8 +68,8 @@ def persons(asked: NewSearch, who: Operator, site: Here) -> list[PersonView]:
     return [_person(person, known, wanted.examples) for person in groups]
 
 
-def wanted_of(site: Site, asked: NewSearch) -> Wanted:
-    """A search as it was asked for.
+def wanted_of(site: Site, asked: NewSearch, judged: Judged | None = None) -> Wanted:
+    """A search as it was asked for; `judged` stands in for what its case says now.
 
     Raises:
         Refusal: 404: a tracklet, query or case is not there; 422: nobody is searched for.
@@ -77,7 +82,7 @@ def wanted_of(site: Site, asked: NewSearch) -> Wanted:
         rules=asked.filters.rules(),
         top=asked.top,
         min_score=asked.min_score,
-        feedback=_feedback(site, asked),
+        feedback=_feedback(site, asked, judged),
         rerank=asked.rerank,
         fusion=asked.fusion,
         order=asked.order,
@@ -124,13 +129,17 @@ def _searched(asked: NewSearch, who: Principal, site: Site, *, what: str) -> tup
     return wanted, result
 
 
-def _feedback(site: Site, asked: NewSearch) -> Feedback:
+def _feedback(site: Site, asked: NewSearch, judged: Judged | None) -> Feedback:
     """What was said in the case, of tracklets that are still there and are not the query."""
-    if asked.case is None:
+    if judged is None and asked.case is None:
         return Feedback()
-    case = site.cases.get(asked.case)
-    known = {entry.id for entry in site.backend.known([one.tracklet for one in case.judgements])}
-    return case.feedback(known - set(asked.tracklets))
+    if judged is None:
+        case = site.cases.get(asked.case or "")
+        judged = Judged(confirmed=list(case.judged("confirmed")), rejected=list(case.judged("rejected")))
+    said = Feedback(confirmed=tuple(judged.confirmed), rejected=tuple(judged.rejected))
+    every = (*said.confirmed, *said.rejected)
+    known = {entry.id for entry in site.backend.known(every)} - set(asked.tracklets)
+    return said.withdraw(*(one for one in every if one not in known))
 
 
 def _hit(hit: Hit) -> HitView:

@@ -29,10 +29,11 @@ router = APIRouter(prefix="/api/v1", tags=["search"])
 def why(asked: NewWhy, who: Operator, site: Here) -> WhyView:
     """Why a tracklet is a hit: parts of its score and of its probability, and the frames that match best.
 
-    The body is that of the search which found it, with the tracklet's id. Pairs of frames need the model and
-    some seconds: ask with `pairs` 0 for all the rest at once.
+    The body is that of the search which found it, with the tracklet's id; with a case, `judged` of its answer
+    too, where more was said in it since. Pairs of frames need the model and some seconds: ask with `pairs` 0
+    for all the rest at once.
     """
-    wanted = wanted_of(site, asked)
+    wanted = wanted_of(site, asked, asked.judged)
     found = searching.why(site.backend, wanted, asked.hit, pairs=asked.pairs)
     entry = audited(site, asked, searched=found.result.searched, found=len(found.result.hits))
     site.audit.write(who.name, "why", {**entry, "hit": asked.hit})

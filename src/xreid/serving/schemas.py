@@ -133,6 +133,9 @@ class GalleryView(Model):
         "(`xreid gallery strangers`): false where it surely does not; null: not checked, or too few pairs"
     )
     here: str | None = Field(description="The same in words; null: not calibrated")
+    measured: str | None = Field(
+        description="On whom probabilities were measured, and whether that was checked here, in a line"
+    )
     model: str | None = Field(description="First digits of the SHA-256 of the weights")
     source: str | None
     licence: str | None

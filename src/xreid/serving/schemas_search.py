@@ -9,6 +9,13 @@ from pydantic import Field
 from xreid.serving.schemas import EntryId, Filters, Model, StoredId, TrackletView, Word
 
 
+class Judged(Model):
+    """What a case had said when a search used it."""
+
+    confirmed: list[EntryId] = Field(default=[], max_length=10_000)
+    rejected: list[EntryId] = Field(default=[], max_length=10_000)
+
+
 class NewSearch(Model):
     """Whom to search for, and where."""
 
@@ -18,7 +25,7 @@ class NewSearch(Model):
         default=None, description="Use what was confirmed and rejected in this case"
     )
     filters: Filters = Filters()
-    top: Annotated[int, Field(ge=1, le=200)] = 30
+    top: Annotated[int, Field(ge=1, le=2000)] = 30
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
     rerank: Annotated[int, Field(ge=0, le=500)] = Field(
         default=0, description="Re-rank that many nearest by their neighbourhoods (k-reciprocal); 0 for none"
@@ -29,6 +36,12 @@ class NewSearch(Model):
     order: Literal["cosine", "calibrated"] = Field(
         default="cosine", description="calibrated: by log-odds; needs a calibrated model"
     )
+
+
+class NewPersons(NewSearch):
+    """A search whose hits are to be grouped."""
+
+    top: Annotated[int, Field(ge=1, le=200)] = 30
 
 
 class TransitionView(Model):
@@ -72,6 +85,12 @@ class Answer(Model):
     prior: float | None
     unknown: bool = Field(description="Whether no hit reaches its threshold")
     note: str
+    measured: str | None = Field(
+        description="On whom the probabilities were measured, and whether that was checked here, in a line; "
+        "null: not calibrated"
+    )
+    holds: bool | None = Field(description="Whether they hold here, as in the gallery's facts")
+    judged: Judged = Field(description="What of the case was used; `POST /why` takes it")
     examples: int = Field(
         description="Tracklets that were searched with, those confirmed in the case included"
     )
@@ -98,6 +117,10 @@ class NewWhy(NewSearch):
     """A search, and the tracklet whose place in it is to be explained."""
 
     hit: EntryId = Field(description="Id of the tracklet")
+    judged: Judged | None = Field(
+        default=None,
+        description="What the case had said by the search (`judged` of its answer); null: what it says now",
+    )
     pairs: Annotated[int, Field(ge=0, le=10)] = Field(
         default=3, description="Best matching pairs of frames; 0 for none, which needs no model"
     )

@@ -83,6 +83,21 @@ def persons(backend: Backend, result: SearchResult) -> list[Person]:
     return persons_of(backend.gallery, result, calibration, graph=backend.graph)
 
 
+def measured(meaning: Meaning) -> str:
+    """On whom the probabilities were measured, and whether anybody checked that here: one line."""
+    made, check = meaning.calibration, meaning.check
+    whom = "simulated people" if "simul" in made.source.lower() else f"people of {made.source}"
+    if check is None:
+        here = "not checked on this site"
+    elif check.broken:
+        here = f"they do not hold here (checked {check.made[:10]}), so none is shown where they break"
+    elif meaning.holds():
+        here = f"checked here {check.made[:10]}: their rates hold"
+    else:
+        here = f"checked here {check.made[:10]}: too few pairs to say whether they hold"
+    return f"Probabilities measured on {len(made.identities):,} {whom}; {here}."
+
+
 @dataclass(frozen=True, kw_only=True)
 class Explained:
     """A hit with its reasons.

@@ -17,13 +17,27 @@ export function kindOf(hit) {
   return hit.accepted === true ? "likely" : hit.accepted === false ? "unknown" : "open";
 }
 
-/** The probability of a hit in one line, or why there is none. */
-export function chance(hit, calibrated) {
+/** The probability of a hit in one line, or why there is none; measured says on whom it was measured, null: nowhere. */
+export function chance(hit, measured) {
   const p = hit.combined ?? hit.probability;
-  if (p !== null) return h("span.chance-line", { title: "Probability that it is the same person, at the prior named above the results" }, h("b", {}, percent(p)), " the same person", h("span.chance", { "aria-hidden": "true" }, h("i", { style: { width: `${Math.max(2, 100 * p)}%` } })));
-  if (hit.verdict === "confirmed" && calibrated) return h("span.soft.small", {}, "said by a person, so no probability");
-  return calibrated ? h("span.soft.small", {}, "no probability for this kind of pair") : h("span.soft.small", { title: "This model was not calibrated; the score is a cosine" }, "not calibrated");
+  if (p !== null) return h("span.chance-line", { title: `Probability that it is the same person, at the prior named above the results. ${measured}` }, h("b", {}, percent(p)), " the same person", starred(), h("span.chance", { "aria-hidden": "true" }, h("i", { style: { width: `${Math.max(2, 100 * p)}%` } })));
+  if (hit.verdict === "confirmed" && measured) return h("span.soft.small", {}, "said by a person, so no probability");
+  return measured ? h("span.soft.small", { title: measured }, "no probability for this kind of pair", starred()) : h("span.soft.small", { title: "This model was not calibrated; the score is a cosine" }, "not calibrated");
 }
+
+/** What stands beside each probability, and leads to the line that says on whom it was measured. */
+export const starred = () => h("sup.star", { title: "On whom it was measured stands above the results", onclick: (event) => {
+  event.stopPropagation();
+  const line = document.querySelector("dialog[open] .measured") ?? document.querySelector(".measured");
+  line?.scrollIntoView({ block: "center" });
+  line?.focus({ preventScroll: true });
+} }, "*");
+
+/** Beside all probabilities: on whom they were measured, and whether that was checked here. */
+export const measuredLine = ({ measured, holds }) => measured && h(`p.measured.small${holds === true ? "" : ".doubt"}`, { tabindex: "-1" }, h("span", { "aria-hidden": "true" }, "* "), measured);
+
+/** How many of those who cannot be the person are as alike, where somebody has looked for them. */
+export const strangersLine = (hit) => (hit.strangers === null || hit.strangers === undefined || hit.verdict === "confirmed" ? "" : h("div.soft.small", { title: "Pairs of tracklets of this gallery that cannot be of one person (`xreid gallery strangers`)" }, `${percent(hit.strangers)} of the strangers here are as alike`));
 
 /** Both parts of the probability, where space and time changed it. */
 export function partsLine(hit) {

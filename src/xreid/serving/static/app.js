@@ -6,6 +6,7 @@ import { keepLine } from "./connection.js";
 import { count, dialog, h, tell, trouble } from "./dom.js";
 import { FootageView } from "./footage.js";
 import { LogView } from "./log.js";
+import { renew } from "./renew.js";
 import { SearchView } from "./search.js";
 import { signInAgain, signInPage } from "./signin.js";
 import { WatchView } from "./watch.js";
@@ -24,14 +25,12 @@ world.refresh = async () => {
   const [gallery, cameras] = await Promise.all([get("/gallery"), get("/cameras")]);
   Object.assign(world, { gallery, cameras });
   facts();
-  if (world.views.Search.query.length) world.views.Search.list.load(world.views.Search.filters); // what is being worked on stays
-  else world.views.Search = new SearchView(world);
-  if (world.shown === "Search") show("Search");
+  world.views.Search.told(); // what is being worked on stays
 };
-/** The view shows something else: its address goes into the browser's history, so that Back and Reload work. */
-world.moved = () => {
+/** The view shows something else: its address goes into the browser's history, so that Back and Reload work; or in place of the one before. */
+world.moved = (instead = false) => {
   const address = `#/${world.shown.toLowerCase()}${world.views[world.shown].address?.() ?? ""}`;
-  if (location.hash !== address) history.pushState(null, "", address);
+  if (location.hash !== address) history[instead ? "replaceState" : "pushState"](null, "", address);
 };
 
 function facts() {
@@ -41,9 +40,12 @@ function facts() {
 }
 
 function show(name) {
-  if (world.shown !== name) world.views[world.shown]?.leave?.();
-  world.shown = name;
-  place.replaceChildren(world.views[name].element);
+  if (world.shown !== name) {
+    world.views[world.shown]?.leave?.();
+    world.shown = name;
+    place.replaceChildren(world.views[name].element);
+    world.views[name].returns?.();
+  }
   for (const tab of document.querySelectorAll("#tabs button")) tab.setAttribute("aria-current", tab.dataset.view === name ? "page" : "false");
 }
 
@@ -95,16 +97,18 @@ function signedOut() {
   signInPage(place, start);
 }
 
-let alertTimer = 0, lastTouch = Date.now();
+let alertTimer = 0, lastTouch = Date.now(), lastAlert;
 for (const what of ["pointerdown", "keydown"]) addEventListener(what, () => { lastTouch = Date.now(); }, { passive: true });
 /** How many alerts nobody has answered, on the tab; not asked for while nobody is there, since asking keeps a session open. */
 async function alerts() {
   clearTimeout(alertTimer);
   alertTimer = setTimeout(alerts, ALERTS_EVERY_MS);
   if (!world.shown || document.hidden || Date.now() - lastTouch > AWAY_MS) return;
-  const open = (await get("/alerts").catch(() => [])).filter((one) => !one.word).length;
-  const tab = document.querySelector("#tabs [data-view=Watch]");
-  tab?.replaceChildren("Watch", open ? h("span.count", { "aria-label": `, ${count(open, "new alert")}` }, open) : "");
+  const open = (await get("/alerts").catch(() => [])).filter((one) => !one.word);
+  const tab = document.querySelector("#tabs [data-view=Watch]"), newest = open[0]?.id;
+  if (tab) renew(tab, "Watch", open.length ? h("span.count", { "aria-label": `, ${count(open.length, "new alert")}` }, open.length) : "");
+  if (world.shown === "Watch" && newest !== lastAlert) world.views.Watch.enter();
+  lastAlert = newest;
 }
 world.alerts = alerts;
 

@@ -1,18 +1,18 @@
 // Whom the search is for: the examples chosen so far, and the place where a file can be dropped.
 
-import { camera, count, fill, h, short, span, tag } from "./dom.js";
+import { camera, count, h, short, span, tag } from "./dom.js";
 import { look } from "./look.js";
-import { clip, release } from "./moving.js";
+import { clip } from "./moving.js";
+import { renew } from "./renew.js";
 
 /** @param acts take(row): in or out; choose(): a file; watch(): look out for this person */
 export function asked(place, query, { may, acts }) {
-  release(place);
   if (!may) {
-    fill(place, h("p.soft", {}, "You may look at what the cameras saw; searching needs the role operator."));
+    renew(place, h("p.soft", {}, "You may look at what the cameras saw; searching needs the role operator."));
     return;
   }
   const drop = h("button.drop-zone", { type: "button", onclick: acts.choose }, h("b", {}, query.length ? "Another picture or clip of this person" : "Drop a picture or clip"), h("span.soft.small", {}, "or choose a file (u)"));
-  fill(place, h("h2", {}, query.length > 1 ? `Searched for: one person, ${query.length} examples` : query.length ? "Searched for" : "Whom do you look for?"),
+  renew(place, h("h2", {}, query.length > 1 ? `Searched for: one person, ${query.length} examples` : query.length ? "Searched for" : "Whom do you look for?"),
     !query.length && h("p.soft", {}, "Pick a tracklet from the list, or drop a picture or a clip anywhere on this page. Shift-click picks several of one person."),
     h("div.asked-row", {}, query.map((row) => part(row, acts)), drop),
     query.length ? h("div.bar.under", {}, h("button", { type: "button", onclick: acts.watch }, "Watch for this person"), h("button.plain", { type: "button", onclick: acts.clear }, "New search")) : "");
@@ -20,7 +20,7 @@ export function asked(place, query, { may, acts }) {
 
 function part(row, acts) {
   const from = row.uploaded ? `${count(row.frames, "picture")}, from your file` : span(row);
-  return h("div.asked", {}, h("div.asked-shot", {}, clip(row)),
+  return h("div.asked", { "data-key": row.id }, h("div.asked-shot", {}, clip(row)),
     h("div", {}, h("b", { title: row.name }, short(row.name)), h("div", {}, tag(row.modality), row.guessed && h("span.soft.small", {}, " by its colours")), !row.uploaded && h("div.small", {}, camera(row)), h("div.soft.small", {}, from),
       h("div.acts", {}, h("button.plain", { type: "button", onclick: () => look(row) }, "Look"), h("button.plain", { type: "button", "aria-label": `Take ${row.name} out`, onclick: () => acts.take(row) }, "Take out"))));
 }

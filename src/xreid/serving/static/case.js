@@ -4,43 +4,87 @@ import { ask, get, post } from "./api.js";
 import { camera, count, dialog, fill, h, short, span, tag, tell, trouble } from "./dom.js";
 import { picture } from "./moving.js";
 import { look } from "./look.js";
+import { released, renew } from "./renew.js";
 import { timeline } from "./timeline.js";
 
+const none = () => ({ id: null, title: "", judgements: new Map(), confirmed: [], before: Promise.resolve(), said: Promise.resolve() });
+
+/**
+ * The case that what is said goes into. `now` is another object as soon as somebody else is searched for: what is still on
+ * its way to the server belongs to the one it was said in.
+ */
 export class Current {
   constructor(changed) {
     this.changed = changed;
-    this.before = Promise.resolve();
-    this.leave();
+    this.now = none();
   }
 
+  get id() { return this.now.id; }
+  get title() { return this.now.title; }
+  get judgements() { return this.now.judgements; }
+  get confirmed() { return this.now.confirmed; }
+
   leave() {
-    Object.assign(this, { id: null, title: "", judgements: new Map(), confirmed: [] });
+    this.now = none();
   }
 
   take(file) {
-    Object.assign(this, { id: file.case.id, title: file.case.title, judgements: new Map(file.case.judgements.map((one) => [one.tracklet, one.verdict])), confirmed: file.confirmed });
+    this.now = { ...none(), id: file.case.id, title: file.case.title, judgements: new Map(file.case.judgements.map((one) => [one.tracklet, one.verdict])), confirmed: file.confirmed };
     this.changed();
   }
 
-  /** One after the other: two quick keys must not open two cases. */
-  judge(row, verdict, query) {
-    const said = this.before.then(() => this.say(row, verdict, query));
-    this.before = said.catch(() => {});
-    return said;
+  /** When all that was said so far is stored, or could not be. */
+  stored() {
+    return this.now.said;
   }
 
-  async say(row, verdict, query) {
-    if (this.id === null) {
+  /** One after the other: two quick keys must not open two cases, nor may an older change overtake a newer one. */
+  inTurn(act) {
+    const done = this.now.before.then(act);
+    this.now.before = done.catch(() => {});
+    return done;
+  }
+
+  /** Whom the case searches for from now on. */
+  asks(ids) {
+    const at = this.now;
+    return this.inTurn(() => at.id !== null && ask("PATCH", `/cases/${at.id}`, ids));
+  }
+
+  rename(title) {
+    const at = this.now;
+    return this.inTurn(async () => { at.title = (await ask("PATCH", `/cases/${at.id}`, { title })).title; });
+  }
+
+  /** What was said counts at once, and no more where it could not be stored. */
+  async judge(row, verdict, query) {
+    const at = this.now, before = at.judgements.get(row.id) ?? null;
+    this.note(at, row, verdict);
+    const stored = this.inTurn(() => this.say(at, row, verdict, query));
+    at.said = stored.catch(() => {});
+    try {
+      await stored;
+    } catch (error) {
+      if ((at.judgements.get(row.id) ?? null) === verdict) this.note(at, row, before);
+      throw error;
+    }
+    if (at === this.now) this.changed();
+  }
+
+  note(at, row, verdict) {
+    at.judgements.set(row.id, verdict); // null: taken back
+    at.confirmed = [...at.confirmed.filter((one) => one.id !== row.id), ...(verdict === "confirmed" ? [row] : [])];
+    if (at === this.now) this.changed(row);
+  }
+
+  async say(at, row, verdict, query) {
+    if (at.id === null) {
       const day = new Date().toISOString().slice(0, 10);
       const made = await post("/cases", { title: `${query[0]?.name ?? row.name}, ${day}`.slice(0, 190), tracklets: query.filter((one) => !one.uploaded).map((one) => one.id), queries: query.filter((one) => one.uploaded).map((one) => one.id) });
-      Object.assign(this, { id: made.id, title: made.title });
+      Object.assign(at, { id: made.id, title: made.title });
     }
-    const path = `/cases/${this.id}/judgements/${row.id}`;
+    const path = `/cases/${at.id}/judgements/${row.id}`;
     await (verdict === null ? ask("DELETE", path) : ask("PUT", path, { verdict }));
-    verdict === null ? this.judgements.delete(row.id) : this.judgements.set(row.id, verdict);
-    this.confirmed = this.confirmed.filter((one) => one.id !== row.id);
-    if (verdict === "confirmed") this.confirmed.push(row);
-    this.changed();
   }
 
   counts() {
@@ -57,11 +101,11 @@ export function caseBar(current, may, again) {
     const title = event.target.value.trim();
     if (!title || title === current.title) return;
     try {
-      current.title = (await ask("PATCH", `/cases/${current.id}`, { title })).title;
+      await current.rename(title);
       tell("Renamed");
     } catch (error) { tell(error.message, "bad"); }
   };
-  return h("div.card.case-bar", {},
+  return h("div.card.case-bar", { "data-key": current.id },
     h("label.case-title", {}, h("span.soft.small", {}, "Case"), h("input", { value: current.title, maxlength: 190, disabled: !may, onchange: rename })),
     h("span.counts-said", {}, h("b.yes", {}, `${yes} ✓`), " ", h("b.no", {}, `${no} ✗`)),
     may && h("button", { type: "button", title: "Search again, with what was confirmed and rejected", onclick: again }, "Search again"),
@@ -97,7 +141,7 @@ export class CasesView {
   }
 
   leave() {
-    this.at = null;
+    Object.assign(this, { at: null, turn: null });
   }
 
   back() {
@@ -107,26 +151,31 @@ export class CasesView {
   async enter() {
     this.at = null;
     this.world.moved();
+    const turn = (this.turn = Symbol("turn"));
     try {
       const cases = await get("/cases");
-      fill(this.element, h("h1", {}, "Cases"), cases.length
+      await released();
+      if (turn !== this.turn) return;
+      renew(this.element, h("h1", {}, "Cases"), cases.length
         ? h("ul.plain-list", {}, cases.map((one) => this.line(one)))
         : h("div.card.empty", {}, h("b", {}, "No case yet. "), "One is opened when a result is confirmed or rejected."));
     } catch (error) {
-      fill(this.element, trouble(error, () => this.enter()));
+      if (turn === this.turn) fill(this.element, trouble(error, () => this.enter()));
     }
   }
 
   line(one) {
     const yes = one.judgements.filter((j) => j.verdict === "confirmed").length;
-    return h("li.card", {}, h("button.row", { type: "button", onclick: () => this.open(one.id) }, h("b", {}, one.title), h("span.soft.small", {}, `${count(yes, "tracklet")} confirmed, ${one.judgements.length - yes} rejected · ${one.owner} · ${one.made.slice(0, 16).replace("T", " ")} UTC`)));
+    return h("li.card", { "data-key": one.id }, h("button.row", { type: "button", onclick: () => this.open(one.id) }, h("b", {}, one.title), h("span.soft.small", {}, `${count(yes, "tracklet")} confirmed, ${one.judgements.length - yes} rejected · ${one.owner} · ${one.made.slice(0, 16).replace("T", " ")} UTC`)));
   }
 
   async open(id) {
     this.at = id;
     this.world.moved();
+    const turn = (this.turn = Symbol("turn"));
     try {
       const file = await get(`/cases/${id}`), may = this.world.role !== "viewer";
+      if (turn !== this.turn) return;
       const marks = [...file.searched_for.map((row) => ({ row, kind: "query" })), ...file.confirmed.map((row) => ({ row, kind: "confirmed" })), ...file.rejected.map((row) => ({ row, kind: "rejected" }))];
       const group = (title, rows) => [h("h2", {}, title, h("small", {}, ` ${rows.length}`)), rows.length ? h("div.small-cards", {}, rows.map((row) => h("button.card.mini", { type: "button", onclick: () => look(row, { may }) }, picture(row, 160), h("b", { title: row.name }, short(row.name, 18)), tag(row.modality), h("span.small", {}, row.uploaded ? "from a file" : camera(row)), h("span.soft.small", {}, row.uploaded ? "" : span(row))))) : h("p.soft", {}, "none")];
       const remove = async () => {
@@ -141,7 +190,7 @@ export class CasesView {
         h("label.time", {}, "note", note), h("div.card", {}, timeline(marks, (row) => look(row, { may }))),
         ...group("Searched for", [...file.searched_for, ...file.uploaded.map((one) => ({ ...one, uploaded: true }))]), ...group("Confirmed", file.confirmed), ...group("Rejected", file.rejected));
     } catch (error) {
-      fill(this.element, trouble(error, () => this.open(id)));
+      if (turn === this.turn) fill(this.element, trouble(error, () => this.open(id)));
     }
   }
 }

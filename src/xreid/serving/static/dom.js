@@ -8,16 +8,24 @@ export function h(kind, attributes = {}, ...children) {
   for (const [key, value] of Object.entries(attributes ?? {})) {
     if (key.startsWith("aria-") && typeof value === "boolean") { element.setAttribute(key, value); continue; }
     if (value === undefined || value === null || value === false) continue;
-    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    if (key.startsWith("on")) hear(element, key.slice(2), value);
     else if (key === "style") for (const [what, how] of Object.entries(value)) element.style.setProperty(what, how);
-    else if (["value", "checked", "disabled", "selected", "muted", "loop", "playsInline", "hidden", "open"].includes(key)) element[key] = value;
+    else if (PROPERTIES.includes(key)) (element.given ??= {})[key] = element[key] = value;
     else element.setAttribute(key, value === true ? "" : value);
   }
   element.append(...children.flat(3).filter(real));
   return element;
 }
 
-const real = (child) => child !== null && child !== undefined && child !== false && child !== "";
+const PROPERTIES = ["value", "checked", "disabled", "selected", "muted", "loop", "playsInline", "hidden", "open"];
+export const real = (child) => child !== null && child !== undefined && child !== false && child !== "";
+
+/** Act on an event; another act takes the place of the one before. */
+export function hear(element, type, act) {
+  element.acts ??= {};
+  if (!(type in element.acts)) element.addEventListener(type, (event) => element.acts[type]?.call(element, event));
+  element.acts[type] = act;
+}
 
 /** What a place shows from now on; nothing for what is not there. */
 export const fill = (place, ...children) => place.replaceChildren(...children.flat(3).filter(real));

@@ -2,6 +2,7 @@
 
 import { count, h, isDate, zone } from "./dom.js";
 import { labelField } from "./labels.js";
+import { renew } from "./renew.js";
 
 const local = (seconds) => {
   const d = new Date(seconds * 1000);
@@ -19,9 +20,15 @@ function hours(camera, from, to) {
 export class Filters {
   /** @param changed called with the filters whenever they change */
   constructor(gallery, cameras, changed) {
-    Object.assign(this, { gallery, cameras, changed });
-    this.dated = cameras.some((one) => isDate(one.first_s));
-    this.element = h("form.filters", { onsubmit: (event) => event.preventDefault(), oninput: (event) => this.soon(event) }, this.cameraBox(), this.timeBox(), this.moreBox());
+    this.changed = changed;
+    this.element = h("form.filters", { onsubmit: (event) => event.preventDefault(), oninput: (event) => this.soon(event) });
+    this.told(gallery, cameras);
+  }
+
+  /** What there is to choose from; what is chosen stays. */
+  told(gallery, cameras) {
+    Object.assign(this, { gallery, cameras, dated: cameras.some((one) => isDate(one.first_s)) });
+    renew(this.element, this.cameraBox(), this.timeBox(), this.moreBox());
   }
 
   soon(event) {
@@ -33,7 +40,7 @@ export class Filters {
     const known = this.cameras.filter((one) => one.name !== null);
     const times = known.filter((one) => isDate(one.first_s));
     const from = Math.min(...times.map((one) => one.first_s)), to = Math.max(...times.map((one) => one.last_s));
-    const line = (one) => h("label.camera", { title: `${one.visible} visible, ${one.infrared} infrared` },
+    const line = (one) => h("label.camera", { "data-key": one.name, title: `${one.visible} visible, ${one.infrared} infrared` },
       h("input", { type: "checkbox", name: "camera", value: one.name }),
       h("span", {}, one.name, one.place && h("small.soft", {}, ` ${one.place}`)),
       isDate(one.first_s) && hours(one, from, to),
@@ -57,7 +64,7 @@ export class Filters {
   moreBox() {
     const radio = (value, text) => h("label.radio", {}, Object.assign(h("input", { type: "radio", name: "modality", value }), { defaultChecked: value === "" }), ` ${text}`);
     const places = this.gallery.places, sets = this.gallery.sets;
-    const select = (name, title, options) => options.length > 1 && h("label.time", {}, title, h("select", { name }, h("option", { value: "" }, "all"), options.map(([value, text]) => h("option", { value }, text))));
+    const select = (name, title, options) => options.length > 1 && h("label.time", {}, title, h("select", { name }, h("option", { value: "" }, "all"), options.map(([value, text]) => h("option", { value, "data-key": value }, text))));
     return h("fieldset", {}, h("legend", {}, "Modality"),
       h("div.radios", {}, radio("", "any"), radio("vis", "visible"), radio("ir", "infrared")),
       h("div.times", {},
@@ -65,7 +72,7 @@ export class Filters {
         select("set", "set", sets.map((one) => [one.key, `${one.name} (${count(one.rows, "tracklet")})`])),
         h("label.time", {}, "label", labelField({}, "labels-filter")),
         h("label.time", {}, "least quality", h("input", { type: "number", name: "quality", min: 0, max: 1, step: 0.05 }))),
-      h("button.plain.small", { type: "button", onclick: () => { this.element.reset(); this.changed(this.value()); } }, "Clear all filters"));
+      h("button.plain.small", { type: "button", onclick: () => { this.element.reset(); clearTimeout(this.timer); this.changed(this.value()); } }, "Clear all filters"));
   }
 
   value() {
@@ -91,6 +98,7 @@ export class Filters {
 
   /** Fill in what an address says; returns the filters. */
   fromText(text) {
+    clearTimeout(this.timer); // what was typed before is no more asked for
     this.element.reset();
     const said = new URLSearchParams(text);
     for (const field of this.element.elements) {

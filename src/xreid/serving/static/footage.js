@@ -2,6 +2,9 @@
 
 import { ask, get, post, send } from "./api.js";
 import { count, fill, h, tell, trouble } from "./dom.js";
+import { released, renew } from "./renew.js";
+
+const POLL_MS = 1500;
 
 export class FootageView {
   constructor(world) {
@@ -62,25 +65,32 @@ export class FootageView {
 
   async poll() {
     clearTimeout(this.timer);
+    const turn = (this.turn = Symbol("turn"));
     try {
       const [jobs, gallery] = await Promise.all([get("/jobs"), get("/gallery")]);
-      fill(this.jobs, jobs.length ? h("ul.plain-list", {}, jobs.map((job) => this.line(job))) : h("p.soft", {}, "Nothing yet."));
-      fill(this.sets, gallery.sets.length
-        ? h("table.lines", {}, h("thead", {}, h("tr", {}, ["set", "tracklets", "erased", "since"].map((one, i) => h(i === 1 || i === 2 ? "th.number" : "th", { scope: "col" }, one)))), h("tbody", {}, gallery.sets.map((one) => h("tr", {}, h("th", { scope: "row" }, one.name), h("td.number", {}, one.rows.toLocaleString("en")), h("td.number", {}, one.erased), h("td", {}, `${one.appended.slice(0, 16).replace("T", " ")} UTC`)))))
-        : h("p.soft", {}, "Nothing yet."));
+      await released();
+      if (turn !== this.turn) return;
+      renew(this.jobs, jobs.length ? h("ul.plain-list", {}, jobs.map((job) => this.line(job))) : h("p.soft", {}, "Nothing yet."));
+      renew(this.sets, gallery.sets.length ? this.table(gallery.sets) : h("p.soft", {}, "Nothing yet."));
       const busy = jobs.some((job) => job.state === "queued" || job.state === "running");
       if (gallery.tracklets !== this.world.gallery.tracklets) this.world.refresh();
-      if (this.here && busy) this.timer = setTimeout(() => this.poll(), 1500);
+      if (this.here && busy) this.timer = setTimeout(() => this.poll(), POLL_MS);
     } catch (error) {
-      fill(this.jobs, trouble(error, () => this.poll()));
+      if (turn === this.turn) renew(this.jobs, trouble(error, () => this.poll()));
     }
+  }
+
+  table(sets) {
+    const columns = ["set", "tracklets", "erased", "since"].map((one, i) => h(i === 1 || i === 2 ? "th.number" : "th", { scope: "col" }, one));
+    const line = (one) => h("tr", { "data-key": one.key }, h("th", { scope: "row" }, one.name), h("td.number", {}, one.rows.toLocaleString("en")), h("td.number", {}, one.erased), h("td", {}, `${one.appended.slice(0, 16).replace("T", " ")} UTC`));
+    return h("table.lines", {}, h("thead", {}, h("tr", {}, columns)), h("tbody", {}, sets.map(line)));
   }
 
   line(job) {
     const running = job.state === "running" || job.state === "queued";
     const stop = async () => { try { await ask("DELETE", `/jobs/${job.id}`); this.poll(); } catch (error) { tell(error.message, "bad"); } };
     const told = { queued: "waiting", running: `${job.step}${job.total ? ` ${Math.round((100 * job.done) / job.total)}%` : ""}`, done: job.result.appended ? `${count(job.result.appended, "tracklet")} appended` : "was in the gallery already", failed: [job.problem.detail, job.problem.todo].filter(Boolean).join(". "), cancelled: "cancelled" }[job.state];
-    return h(`li.card.job.${job.state}`, {}, h("div", {}, h("b", {}, job.name), h("span.soft.small", {}, ` ${job.kind} · ${job.owner} · ${job.made.slice(0, 16).replace("T", " ")} UTC`)), h("div", {}, told),
+    return h(`li.card.job.${job.state}`, { "data-key": job.id }, h("div", {}, h("b", {}, job.name), h("span.soft.small", {}, ` ${job.kind} · ${job.owner} · ${job.made.slice(0, 16).replace("T", " ")} UTC`)), h("div", {}, told),
       job.state === "running" && h("progress", { max: job.total || 1, value: job.total ? job.done : null, "aria-label": job.step }),
       running && this.world.role !== "viewer" && h("button.plain", { type: "button", onclick: stop }, "Cancel"));
   }

@@ -13,7 +13,7 @@ export async function allLabels() {
 /** A field for a label that proposes those that there are, asked for when somebody comes to it. */
 export function labelField(attributes, id) {
   const list = h("datalist", { id });
-  const field = h("input", { type: "text", name: "label", maxlength: 100, autocomplete: "off", list: id, onfocus: async () => fill(list, (await allLabels()).map((one) => h("option", { value: one }))), ...attributes });
+  const field = h("input", { type: "text", name: "label", maxlength: 100, autocomplete: "off", list: id, onfocus: async ({ target }) => fill(target.list, (await allLabels()).map((one) => h("option", { value: one }))), ...attributes });
   return [field, list];
 }
 
@@ -25,6 +25,7 @@ export function labelsBox(row, may) {
       const [changed] = await post("/labels", { tracklets: [row.id], add, remove });
       row.labels = changed.labels;
       known = null;
+      document.dispatchEvent(new CustomEvent("labelled", { detail: changed }));
       show();
       tell(add.length ? `Labelled “${add[0]}”` : `“${remove[0]}” taken off`);
     } catch (error) {

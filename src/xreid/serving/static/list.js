@@ -3,19 +3,9 @@
 import { get, listed } from "./api.js";
 import { camera, count, fill, h, short, span, tag, trouble, utc } from "./dom.js";
 import { picture } from "./moving.js";
+import { settle } from "./renew.js";
 
 const ROW = 78, PAGE = 500, SPARE = 6;
-
-/** Let a place hold these rows. Those that stay are not touched: a row that is taken out and put back between press and release loses the click. */
-function settle(place, wanted) {
-  const stay = new Set(wanted);
-  [...place.children].filter((row) => !stay.has(row)).forEach((row) => row.remove());
-  let next = place.firstElementChild;
-  for (const row of wanted) {
-    if (row === next) next = next.nextElementSibling;
-    else place.insertBefore(row, next);
-  }
-}
 
 export class TrackletList {
   /** @param choose called with a tracklet and whether it is added to those chosen before */

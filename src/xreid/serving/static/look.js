@@ -1,6 +1,6 @@
 // One tracklet, large: beside what was searched for, why it is a result, the moment in the recording, labels, frames.
 
-import { chance, KINDS, kindOf, partsLine, placeAndTime } from "./answer.js";
+import { chance, KINDS, kindOf, measuredLine, partsLine, placeAndTime, strangersLine } from "./answer.js";
 import { camera, dialog, fill, h, span, tag, utc } from "./dom.js";
 import { labelsBox } from "./labels.js";
 import { momentBox } from "./moment.js";
@@ -14,7 +14,7 @@ const unfolded = new Set(); // what somebody opened stays open from result to re
  * Show a tracklet; again with another one, it takes the place of the first.
  * @param hit the result it is, if it is one; of [index, how many]; acts judge(verdict), more(), example(row), step(n), context()
  */
-export function look(row, { hit = null, part = null, may = false, calibrated = false, of = null, acts = null } = {}) {
+export function look(row, { hit = null, part = null, may = false, about = {}, of = null, acts = null } = {}) {
   if (part) unfolded.add(part);
   const showing = document.querySelector("dialog.look-box");
   const box = showing ?? dialog(row.name, h("div.look-in", {}));
@@ -23,7 +23,7 @@ export function look(row, { hit = null, part = null, may = false, calibrated = f
   box.querySelector("h2").textContent = of ? `Rank ${hit.rank} of ${of[1]}: ${row.name}` : row.name;
   const inside = box.querySelector(".look-in"), at = document.activeElement?.dataset?.keep;
   quiet(inside);
-  fill(inside, ...content(row, { hit, may, calibrated, of, acts, box }));
+  fill(inside, ...content(row, { hit, may, about, of, acts, box }));
   box.onkeydown = (event) => key(event, { box, may, acts, row });
   if (!showing) box.addEventListener("close", () => quiet(box), { once: true });
   if (part) inside.querySelector(`[data-part=${part}]`)?.scrollIntoView({ block: "start" });
@@ -47,13 +47,13 @@ function key(event, { box, may, acts, row }) {
   event.preventDefault();
 }
 
-function content(row, { hit, may, calibrated, of, acts, box }) {
+function content(row, { hit, may, about, of, acts, box }) {
   const context = acts?.context?.() ?? null;
   return [
     of && h("div.bar.walk", {}, h("button", { type: "button", "data-keep": "before", disabled: of[0] === 0, onclick: () => acts.step(-1) }, "← Before"), h("button", { type: "button", "data-keep": "next", disabled: of[0] === of[1] - 1, onclick: () => acts.step(1) }, "Next →")),
     h("div.look-top", {},
       h("div.pair", {}, context && context.query.slice(0, 2).map((one) => side("Searched for", one, false)), side(context ? "This result" : "", row, true)),
-      h("div.look-side", {}, hit && verdict(hit, calibrated),
+      h("div.look-side", {}, hit && verdict(hit, about),
         hit && acts && may && h("div.bar.judges", {}, judge(hit, acts, "confirmed", "✓", "Confirm", "c"), judge(hit, acts, "rejected", "✗", "Reject", "x")),
         acts && may && h("div.bar", {}, acts.example && h("button", { type: "button", title: "Shortcut: e", onclick: () => { box.close(); acts.example(row); } }, "Search with this one too"), h("button", { type: "button", title: "Shortcut: s", onclick: () => { box.close(); acts.more(); } }, "Search from this one alone")),
         !row.uploaded && labelsBox(row, may))),
@@ -74,9 +74,9 @@ function fold(name, title, make, always = false) {
   return element;
 }
 
-function verdict(hit, calibrated) {
+function verdict(hit, about) {
   const kind = kindOf(hit);
-  return h(`div.verdict.is-${kind}`, { role: "note" }, h("div", {}, (kind !== "open" || calibrated) && h(`span.badge.${kind}`, { title: KINDS[kind].title }, KINDS[kind].word), " ", chance(hit, calibrated), h("span.soft.small", {}, ` score ${hit.score.toFixed(3)}`)), partsLine(hit), placeAndTime(hit, { all: true }));
+  return h(`div.verdict.is-${kind}`, { role: "note" }, h("div", {}, (kind !== "open" || about.measured) && h(`span.badge.${kind}`, { title: KINDS[kind].title }, KINDS[kind].word), " ", chance(hit, about.measured), h("span.soft.small", {}, ` score ${hit.score.toFixed(3)}`)), strangersLine(hit), partsLine(hit), placeAndTime(hit, { all: true }), measuredLine(about));
 }
 
 function side(title, row, controls) {

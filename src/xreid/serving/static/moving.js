@@ -22,15 +22,15 @@ export function picture(row, height = 160) {
 /** A picture at an address; a word where it cannot be had. */
 export function frame(address, alt, kind = "img.pic") {
   const image = h(kind, { src: address, alt, loading: "lazy", decoding: "async" });
-  image.addEventListener("error", () => image.replaceWith(h("div.pic.none", { role: alt ? "img" : null, "aria-label": alt || null }, "no picture")), { once: true });
+  image.own = address;
+  image.addEventListener("error", () => image.replaceWith(Object.assign(h("div.pic.none", { role: alt ? "img" : null, "aria-label": alt || null }, "no picture"), { own: address })), { once: true });
   return image;
 }
 
 /** A tracklet as a moving clip: a picture, and over it the video while it is looked at. */
 export function clip(row, { controls = false } = {}) {
   const place = h("div.clip", {}, picture(row, 256));
-  place.row = row;
-  place.controls = controls;
+  Object.assign(place, { row, controls, own: `${clipOf(row)} ${controls}`, ends: () => end(place) });
   if (controls) play(place);
   else {
     seen.observe(place);
@@ -60,11 +60,13 @@ function halt(place) {
 
 /** Stop what plays in a place that leaves the page. */
 export function quiet(place) {
-  for (const one of place.querySelectorAll(".clip")) {
-    seen.unobserve(one);
-    clearTimeout(one.timer);
-    halt(one);
-  }
+  for (const one of place.querySelectorAll(".clip")) one.ends();
+}
+
+function end(place) {
+  seen.unobserve(place);
+  clearTimeout(place.timer);
+  halt(place);
 }
 
 /** The same, and empty the place. */

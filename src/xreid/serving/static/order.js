@@ -7,8 +7,8 @@ const DEPTH = 100; // re-ranked at most; the neighbourhoods of more cost time an
 
 /** @param changed called with {top, rerank} */
 export function orderBox(order, changed) {
-  const top = h("select", { "aria-label": "Most results", onchange: () => changed({ ...order, top: Number(top.value) }) }, TOPS.map((n) => h("option", { value: n, selected: n === order.top }, `top ${n}`)));
-  const how = h("select", { "aria-label": "Order", title: "Re-ranked: who is alike the same others comes first. It often finds more of a person who was seen often, and costs some time. Probabilities do not change by it.", onchange: () => changed({ ...order, rerank: Number(how.value) }) },
+  const top = h("select", { "aria-label": "Most results", onchange: (event) => changed({ ...order, top: Number(event.target.value) }) }, [...new Set([...TOPS, order.top])].sort((a, b) => a - b).map((n) => h("option", { value: n, "data-key": n, selected: n === order.top }, `top ${n}`)));
+  const how = h("select", { "aria-label": "Order", title: "Re-ranked: who is alike the same others comes first. It often finds more of a person who was seen often, and costs some time. Probabilities do not change by it.", onchange: (event) => changed({ ...order, rerank: Number(event.target.value) }) },
     h("option", { value: 0, selected: !order.rerank }, "most alike first"), h("option", { value: DEPTH, selected: order.rerank > 0 }, "re-ranked by their neighbours"));
   return [top, how];
 }

@@ -1,9 +1,10 @@
 // What a search found: cards with moving clips, judged with a key or a click.
 
-import { chance, KINDS, kindOf, partsLine, placeAndTime } from "./answer.js";
+import { chance, KINDS, kindOf, partsLine, placeAndTime, strangersLine } from "./answer.js";
 import { camera, h, span, tag, utc } from "./dom.js";
 import { look } from "./look.js";
-import { clip, quiet, release } from "./moving.js";
+import { clip } from "./moving.js";
+import { patch, renew } from "./renew.js";
 
 export class Results {
   /** @param acts judge(hit, verdict), more(hit): search from it, example(row): take it along, context(): for its reasons; may: whether the person may judge */
@@ -11,28 +12,29 @@ export class Results {
     Object.assign(this, { acts, may });
     this.list = h("ol.hits", { "aria-label": "Results, best first" });
     this.list.addEventListener("keydown", (event) => this.key(event));
-    this.list.addEventListener("focusin", (event) => { const card = event.target.closest("li"); if (card) this.at = [...this.list.children].indexOf(card); });
-    this.hits = [];
-    this.at = 0;
+    this.list.addEventListener("focusin", (event) => { const card = event.target.closest("li"); if (card) this.stop([...this.list.children].indexOf(card)); });
+    Object.assign(this, { hits: [], about: {}, at: 0 });
   }
 
-  show(hits, calibrated = false) {
-    release(this.list);
-    Object.assign(this, { hits, calibrated, at: 0 });
-    this.list.append(...hits.map((hit, i) => this.card(hit, i)));
+  /** Cards of results that were there before stay, with the focus that one may have; about {measured, holds}: what the probabilities are worth. */
+  show(hits, about = {}) {
+    const focused = this.list.contains(document.activeElement) && this.hits[this.at]?.tracklet.id;
+    const at = Math.max(0, hits.findIndex((hit) => hit.tracklet.id === focused));
+    Object.assign(this, { hits, about, at });
+    renew(this.list, hits.map((hit, i) => this.card(hit, i)));
   }
 
   card(hit, i) {
     const row = hit.tracklet, kind = kindOf(hit), said = KINDS[kind];
     const judge = (verdict, sign, word, key) => h("button.judge", { type: "button", "aria-pressed": hit.verdict === verdict, "aria-keyshortcuts": key, title: `${word} (${key})`, onclick: () => this.judge(hit, verdict) }, `${sign} ${word}`);
     const sign = kind === "unknown" || kind === "impossible" ? h(`span.badge.${kind}`, { title: said.title }, said.word) : kind === "likely" && h("span.badge.likely", { title: said.title }, said.word);
-    return h(`li.card.hit.is-${kind}${hit.verdict ? `.${hit.verdict}` : ""}`, { tabindex: i === this.at ? "0" : "-1", "data-id": row.id, "aria-label": `Rank ${hit.rank}, ${row.name}, ${camera(row)}, ${span(row)}, ${hit.verdict ?? said.word}` },
+    return h(`li.card.hit.is-${kind}${hit.verdict ? `.${hit.verdict}` : ""}`, { tabindex: i === this.at ? "0" : "-1", "data-id": row.id, "data-key": row.id, "aria-label": `Rank ${hit.rank}, ${row.name}, ${camera(row)}, ${span(row)}, ${hit.verdict ?? said.word}` },
       h("div.shot", {}, clip(row), h("span.place", {}, hit.rank), hit.verdict && h(`span.seal.${hit.verdict}`, {}, hit.verdict === "confirmed" ? "✓ confirmed" : "✗ rejected")),
       h("div.words", {},
         h("div.line1", {}, tag(row.modality), sign),
         h("div", {}, h("b", {}, camera(row)), row.place && h("span.soft", {}, `, ${row.place}`)),
         h("div.soft.small", { title: utc(row) }, span(row)),
-        h("div.odds", {}, chance(hit, this.calibrated)), partsLine(hit), placeAndTime(hit),
+        h("div.odds", {}, chance(hit, this.about.measured)), strangersLine(hit), partsLine(hit), placeAndTime(hit),
         h("div.soft.small", { title: "Cosine between the embeddings; no probability" }, `score ${hit.score.toFixed(3)}`, row.labels.length ? ` · ${row.labels.join(", ")}` : ""),
         h("div.acts", {}, this.may && [judge("confirmed", "✓", "Confirm", "c"), judge("rejected", "✗", "Reject", "x")],
           h("button.plain", { type: "button", title: "Beside what was searched for, with reasons (Enter)", onclick: () => this.open(hit) }, "Look"),
@@ -43,22 +45,25 @@ export class Results {
     return this.acts.judge(hit, hit.verdict === verdict ? null : verdict);
   }
 
-  /** Show a changed verdict without moving anything. */
-  changed(hit) {
-    const i = this.hits.indexOf(hit), old = this.list.children[i];
-    if (!old) return;
-    const focused = old.contains(document.activeElement), card = this.card(hit, i);
-    quiet(old);
-    old.replaceWith(card);
-    if (focused) this.go(i);
+  /** Show what has changed of a hit, without moving anything. */
+  changed(id) {
+    const i = this.hits.findIndex((hit) => hit.tracklet.id === id);
+    if (i >= 0) patch(this.list.children[i], this.card(this.hits[i], i));
   }
 
   go(i, focus = true) {
-    const to = Math.max(0, Math.min(this.hits.length - 1, i));
-    [...this.list.children].forEach((card, j) => { card.tabIndex = j === to ? 0 : -1; });
-    this.at = to;
-    if (focus) this.list.children[to]?.focus({ preventScroll: true });
-    this.list.children[to]?.scrollIntoView({ block: "nearest" });
+    this.stop(Math.max(0, Math.min(this.hits.length - 1, i)));
+    const card = this.list.children[this.at];
+    if (focus) card?.focus({ preventScroll: true });
+    card?.scrollIntoView({ block: "nearest" });
+  }
+
+  /** Where Tab enters the list. */
+  stop(i) {
+    const cards = this.list.children;
+    if (cards[this.at]) cards[this.at].tabIndex = -1;
+    if (cards[i]) cards[i].tabIndex = 0;
+    this.at = i;
   }
 
   columns() {
@@ -88,7 +93,7 @@ export class Results {
   open(hit, part = null) {
     const i = this.hits.indexOf(hit), before = document.querySelector("dialog.look-box");
     const box = look(hit.tracklet, {
-      hit, part, may: this.may, calibrated: this.calibrated, of: [i, this.hits.length],
+      hit, part, may: this.may, about: this.about, of: [i, this.hits.length],
       acts: { ...this.acts, judge: (verdict) => this.judge(hit, verdict), more: () => this.acts.more(hit), step: (n) => { this.go(i + n, false); this.open(this.hits[this.at]); } },
     });
     if (!before) box.addEventListener("close", () => this.go(this.at), { once: true }); // a judgement has made its card anew

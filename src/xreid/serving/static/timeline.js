@@ -16,7 +16,7 @@ export function timeline(marks, go) {
   const axis = axisOf(used), { at } = axis;
   const name = (mark) => mark.row.camera ?? "?";
   const cameras = [...new Set(used.map(name))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  const line = (camera) => h("div.lane", {}, h("span.lane-name", { title: camera }, camera === "?" ? "unknown" : camera), h("div.lane-track", {},
+  const line = (camera) => h("div.lane", { "data-key": camera }, h("span.lane-name", { title: camera }, camera === "?" ? "unknown" : camera), h("div.lane-track", {},
     used.filter((mark) => name(mark) === camera).sort((a, b) => ORDER[a.kind] - ORDER[b.kind]).map((mark) => blip(mark, at, camera, go))));
   const left = marks.length - used.length, there = (kind) => used.some((mark) => mark.kind === kind);
   return h("div.timeline", {}, h("div.lanes-box", {}, cameras.map(line), h("div.gaps", { "aria-hidden": "true" }, axis.gaps.map(([from, to]) => h("i.gap", { style: { left: `${from}%`, width: `${to - from}%` } }))), way(used, cameras, at, name)), ticks(axis, dated),
@@ -26,7 +26,7 @@ export function timeline(marks, go) {
 function blip(mark, at, camera, go) {
   const left = at(mark.row.start_s), width = at(mark.row.end_s ?? mark.row.start_s) - left;
   const said = [WORDS[mark.kind], span(mark.row), mark.why].filter(Boolean).join(", ");
-  return h(`button.blip.is-${mark.kind}`, { type: "button", title: `${mark.row.name}: ${said}`, "aria-label": `${mark.row.name}, camera ${camera}, ${said}`, onclick: () => go(mark.row), style: { left: `${Math.min(left, 99)}%`, width: `max(11px, ${width}%)` } });
+  return h(`button.blip.is-${mark.kind}`, { type: "button", "data-key": mark.row.id, title: `${mark.row.name}: ${said}`, "aria-label": `${mark.row.name}, camera ${camera}, ${said}`, onclick: () => go(mark.row), style: { left: `${Math.min(left, 99)}%`, width: `max(11px, ${width}%)` } });
 }
 
 /** The way over what was searched for and confirmed, in order of time. */

@@ -1,33 +1,39 @@
 // The view "Watch": who is looked out for, and what came of it; and the form that puts somebody on the list.
 
+import { measuredLine, starred } from "./answer.js";
 import { ask, get, post } from "./api.js";
 import { camera, count, dialog, fill, h, percent, span, tag, tell, trouble } from "./dom.js";
-import { clip, release } from "./moving.js";
 import { look } from "./look.js";
+import { clip, release } from "./moving.js";
+import { released, renew } from "./renew.js";
 
 const WORDS = [["right", "✓ Right"], ["wrong", "✗ Wrong"], ["seen", "Seen"]];
 
 export class WatchView {
   constructor(world) {
-    Object.assign(this, { world, may: world.role !== "viewer", people: h("div", {}), alerts: h("div", { "aria-live": "polite" }) });
+    Object.assign(this, { world, may: world.role !== "viewer", people: h("div", {}), said: h("div", {}), alerts: h("div", { "aria-live": "polite" }) });
     this.element = h("div.narrow", {}, h("h1", {}, "Watch list"),
       h("div.bar", {}, this.may && h("button", { type: "button", onclick: () => this.check() }, "Look now"), h("span.soft.small", {}, "New tracklets are looked at whenever something was taken in.")),
-      this.people, h("h2", {}, "Alerts"), this.alerts);
+      this.people, h("h2", {}, "Alerts"), this.said, this.alerts);
   }
 
   async enter() {
+    const turn = (this.turn = Symbol("turn"));
     try {
       const [people, alerts] = await Promise.all([get("/watch"), get("/alerts")]);
-      fill(this.people, people.length ? h("ul.plain-list", {}, people.map((one) => this.person(one)))
+      await released();
+      if (turn !== this.turn) return;
+      renew(this.people, people.length ? h("ul.plain-list", {}, people.map((one) => this.person(one)))
         : h("div.card.empty", {}, h("b", {}, "Nobody is watched for. "), this.may ? "Search for somebody, then choose “Watch for this person”." : ""));
-      release(this.alerts);
-      fill(this.alerts, alerts.length ? h("ol.hits", { "aria-label": "Alerts, newest first" }, alerts.map((one) => this.alert(one))) : h("p.soft", {}, "No alert yet."));
+      renew(this.said, alerts.some((one) => one.probability !== null) ? measuredLine(this.world.gallery) : "");
+      renew(this.alerts, alerts.length ? h("ol.hits", { "aria-label": "Alerts, newest first" }, alerts.map((one) => this.alert(one))) : h("p.soft", {}, "No alert yet."));
     } catch (error) {
-      fill(this.people, trouble(error, () => this.enter()));
+      if (turn === this.turn) renew(this.people, trouble(error, () => this.enter()));
     }
   }
 
   leave() {
+    this.turn = null;
     release(this.alerts);
   }
 
@@ -36,8 +42,8 @@ export class WatchView {
       if (!confirm(`Watch for “${one.name}” no more? The alerts stay.`)) return;
       try { await ask("DELETE", `/watch/${encodeURIComponent(one.name)}`); this.enter(); } catch (error) { tell(error.message, "bad"); }
     };
-    const cut = one.min_score !== null ? `score above ${one.min_score}` : `${one.far * 1000} false alarms in 1,000 tracklets`;
-    return h("li.card.job", {}, h("div", {}, h("b", {}, one.name), one.expired && h("span.badge", {}, "over")),
+    const cut = one.min_score !== null ? `score above ${one.min_score}` : `${Number((one.far * 1000).toPrecision(6))} false alarms in 1,000 tracklets`;
+    return h("li.card.job", { "data-key": one.name }, h("div", {}, h("b", {}, one.name), one.expired && h("span.badge", {}, "over")),
       h("div", {}, one.reason), h("div.soft.small", {}, [`since ${one.added.slice(0, 16).replace("T", " ")} UTC by ${one.by}`, one.expires && `until ${one.expires.slice(0, 16).replace("T", " ")} UTC`, cut, `from ${one.examples.join(", ")}`].filter(Boolean).join(" · ")),
       this.may && h("button.plain", { type: "button", onclick: stop }, "Take off the list"));
   }
@@ -45,10 +51,10 @@ export class WatchView {
   alert(one) {
     const say = async (word) => { try { await ask("PUT", `/alerts/${one.id}`, { word }); this.enter(); this.world.alerts(); } catch (error) { tell(error.message, "bad"); } };
     const row = one.tracklet;
-    return h(`li.card.hit${one.word === "right" ? ".confirmed" : one.word === "wrong" ? ".rejected" : ""}`, {},
+    return h(`li.card.hit${one.word === "right" ? ".confirmed" : one.word === "wrong" ? ".rejected" : ""}`, { "data-key": one.id },
       h("div.shot", {}, row ? clip(row) : h("div.pic.none", {}, "not in the gallery")),
       h("div.words", {}, h("div.line1", {}, h("b", {}, one.person), !one.word && h("span.badge", {}, "new")), row && h("div", {}, tag(row.modality), ` ${camera(row)}`), row && h("div.soft.small", {}, span(row)),
-        h("div.odds", {}, one.probability === null ? h("span.soft.small", {}, "not calibrated") : h("b", {}, percent(one.probability)), h("span.soft.small", {}, `score ${one.score.toFixed(3)}`)),
+        h("div.odds", {}, one.probability === null ? h("span.soft.small", {}, this.world.gallery.calibrated ? "no probability" : "not calibrated") : h("span", {}, h("b", {}, percent(one.probability)), " the same person", starred()), h("span.soft.small", {}, `score ${one.score.toFixed(3)}`)),
         one.word && h("div.soft.small", {}, `${one.word}, said ${one.by}`),
         h("div.acts", {}, this.may && WORDS.map(([word, text]) => h("button.judge", { type: "button", "aria-pressed": one.word === word, onclick: () => say(word) }, text)), row && h("button.plain", { type: "button", onclick: () => look(row, { may: this.may }) }, "Look"))));
   }

@@ -1,5 +1,6 @@
 // Why a result is one: what each part of its score adds, in bars and in words, and the frames that match best.
 
+import { starred } from "./answer.js";
 import { partOf, post } from "./api.js";
 import { fill, h, percent, tag, trouble } from "./dom.js";
 import { frame } from "./moving.js";
@@ -39,7 +40,7 @@ function shares(why) {
   const all = calibrated ? why.odds_parts.map((one) => ({ ...one, adds: one.log_odds })) : why.cosine_parts;
   const most = Math.max(...all.map((one) => Math.abs(one.adds)), 1e-9);
   const said = calibrated && why.combined !== null
-    ? h("p.sum", {}, "Together: ", h("b", {}, percent(why.combined)), " the same person", why.combined !== why.probability && why.probability !== null ? h("span.soft", {}, ` (${percent(why.probability)} by looks alone)`) : "")
+    ? h("p.sum", {}, "Together: ", h("b", {}, percent(why.combined)), " the same person", starred(), why.combined !== why.probability && why.probability !== null ? h("span.soft", {}, ` (${percent(why.probability)} by looks alone)`) : "")
     : h("p.sum", {}, "Together: ", h("b", {}, `score ${why.score.toFixed(3)}`), h("span.soft", {}, ". A likeness, no probability."));
   return [
     h("table.shares", {}, h("caption.small.soft", {}, calibrated ? "To the right speaks for the same person, to the left against" : "What each part adds to the score"),
