@@ -140,13 +140,15 @@ def test_the_share_of_strangers_that_are_as_alike(count: int, cosines: list[floa
         assert (scores >= place).mean() == pytest.approx(share, abs=1.5 / count)
 
 
-def test_kinds_that_nobody_checked_are_doubted_with_the_broken_ones() -> None:
+def test_kinds_that_were_not_seen_to_hold_are_doubted_with_the_broken_ones() -> None:
     broken = checked(strangers(2000, mean=0.3))
     sound = checked(strangers(20_000))
     check = SiteCheck(kinds={"vis-vis": broken, "ir-ir": sound}, calibration="", tracklets=9, made="")
     assert check.broken == ("vis-vis",)
     assert check.doubted == {"vis-vis", "vis-ir"}
-    assert replace(check, kinds={"ir-ir": sound}).doubted == frozenset()
+    unclear = checked(strangers(40))
+    assert replace(check, kinds={**check.kinds, "vis-ir": unclear}).doubted == {"vis-vis", "vis-ir"}
+    assert replace(check, kinds={"ir-ir": sound, "vis-ir": unclear}).doubted == frozenset()
 
 
 def test_a_check_is_read_as_it_was_written() -> None:

@@ -112,9 +112,9 @@ class SiteCheck:
 
     @property
     def doubted(self) -> frozenset[str]:
-        """Kinds that get no probability: the broken ones, and with one broken, those that nothing checked."""
-        unchecked = set(KINDS) - set(self.kinds) if self.broken else set()
-        return frozenset(self.broken) | unchecked
+        """Kinds that get no probability: where one breaks, all that were not seen to hold."""
+        held = {name for name, kind in self.kinds.items() if kind.word == "holds"}
+        return frozenset(KINDS) - held if self.broken else frozenset()
 
     def to_json(self) -> dict[str, Any]:
         """As plain values; `site_check_from` reads them."""
