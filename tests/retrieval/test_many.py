@@ -11,6 +11,7 @@ import pytest
 
 from tests.retrieval.footage import walkers, wall, write_video
 from tests.retrieval.test_ingest import _digest
+from tests.waiting import PATIENCE_S
 from xreid.cli.main import main
 from xreid.core.errors import ConfigError, DataError
 from xreid.data import open_archive
@@ -136,9 +137,11 @@ def test_nobody_anywhere_is_a_result(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "tracklets.parquet").exists()
 
 
-# The command, which kills itself as soon as one of its processes tells of progress.
+# The command, which kills itself as soon as one of its processes tells of progress; these go no further.
 _KILLED = """
 import os, signal, sys
+from tests.waiting import PATIENCE_S
+from tests.retrieval import stuck
 from xreid.cli.main import main
 from xreid.retrieval import many
 real = many._Many._show
@@ -146,7 +149,7 @@ def show(job):
     if any(job.shares.values()):
         os.kill(os.getpid(), signal.SIGKILL)
     real(job)
-many._Many._show = show
+many._Many._show, many.run_task = show, stuck.run_task
 if __name__ == "__main__":
     sys.exit(main(sys.argv[1:]))
 """
@@ -157,7 +160,7 @@ def test_killed_with_its_processes_and_started_again_it_gives_the_same(site: Pat
     words = ["ingest", str(site), str(tmp_path / "killed"), "--jobs", "2", "--detector", "motion"]
     command = [sys.executable, "-c", _KILLED, *words]
     job = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL, stdout=subprocess.PIPE)
-    job.communicate(timeout=240)  # returns when its processes, too, have let go of the pipe
+    job.communicate(timeout=PATIENCE_S)  # returns when its processes, too, have let go of the pipe
     assert job.returncode == -signal.SIGKILL
     assert list((tmp_path / "killed" / "recordings").glob("*/.ingest/job.json")), "killed in the middle"
     assert not (tmp_path / "killed" / "tracklets.parquet").exists()

@@ -3,16 +3,15 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
-import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE_S, files_in, until
 from xreid.core.errors import ConfigError, XReidError
 from xreid.simulation import generate
 from xreid.simulation.config import SimulationConfig, tiny
@@ -67,8 +66,11 @@ def test_a_broken_run_is_completed_by_the_same_call(
     assert not list(out.rglob(f"{generate.PART}*"))
 
 
-def test_killed_at_any_moment_it_is_completed_by_the_same_command(tmp_path: Path) -> None:
-    out, whole = tmp_path / "a", tmp_path / "b"
+def test_killed_at_any_moment_it_is_completed_by_the_same_command(
+    hitsz: Path, hitsz_config: SimulationConfig, tmp_path: Path
+) -> None:
+    out = tmp_path / "a"
+    given = {name: getattr(hitsz_config, name) for name in ("shortest_walk", "longest_walk", "seed")}
     command = [
         sys.executable,
         "-m",
@@ -79,28 +81,24 @@ def test_killed_at_any_moment_it_is_completed_by_the_same_command(tmp_path: Path
         "tiny",
         "--workers",
         "1",
+        *(f"--{name}={value}" for name, value in given.items()),
     ]
     process = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
-    limit = time.monotonic() + 200
-    while not any(out.rglob("*.jpg")) and time.monotonic() < limit:
-        time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
+    until(lambda: files_in(out, "*.jpg") or process.poll() is not None)
+    process.kill()
     process.wait()
     assert any(out.rglob("*.jpg"))
-    simulate(tiny(), out, workers=1)
-    simulate(tiny(), whole, workers=1)
-    assert digest(out) == digest(whole)
+    simulate(hitsz_config, out, workers=1)
+    assert digest(out) == digest(hitsz)
 
 
 def test_its_processes_end_when_it_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "xreid.cli.main", "simulate", str(tmp_path / "a"), "--workers", "2"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL)
-    limit = time.monotonic() + 200
-    while not any((tmp_path / "a").rglob("*.jpg")) and time.monotonic() < limit:
-        time.sleep(0.02)
-    assert any((tmp_path / "a").rglob("*.jpg")), "killed in the middle"
-    os.kill(process.pid, signal.SIGKILL)
-    process.communicate(timeout=80)  # returns when the last holder of the pipe is gone
+    until(lambda: files_in(tmp_path / "a", "*.jpg") or process.poll() is not None)
+    process.kill()
+    process.communicate(timeout=PATIENCE_S)  # returns when the last holder of the pipe is gone
+    assert process.returncode == -signal.SIGKILL, "killed in the middle"
 
 
 def test_another_configuration_in_the_same_folder_is_refused(
