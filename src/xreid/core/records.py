@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import cache
+from threading import RLock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
+    from jsonargparse import ArgumentParser
 
 T = TypeVar("T")
+_PARSING = RLock()  # parsers are shared by threads
 
 
 def to_plain(value: DataclassInstance) -> dict[str, Any]:
@@ -41,15 +45,25 @@ def from_plain(cls: type[T], values: Mapping[str, Any], *, what: str) -> T:
     Raises:
         ConfigError: A key is unknown, a value has the wrong type or is out of range.
     """
-    from jsonargparse import ArgumentError, ArgumentParser
+    from jsonargparse import ArgumentError
 
-    parser = ArgumentParser(exit_on_error=False)
-    parser.add_class_arguments(cls)
     try:
-        built = parser.instantiate(parser.parse_object(dict(values))).as_dict()
+        with _PARSING:
+            parser = _parser(cls)  # type: ignore[arg-type]  # a class is hashable
+            built = parser.instantiate(parser.parse_object(dict(values))).as_dict()
     except (ArgumentError, TypeError, ValueError, KeyError) as error:
         raise ConfigError(f"{what} does not fit: {' '.join(str(error).split())}") from error
     return cls(**built)
+
+
+@cache
+def _parser(cls: type) -> ArgumentParser:
+    """Made once for each class: making it takes longer than using it."""
+    from jsonargparse import ArgumentParser
+
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(cls)
+    return parser
 
 
 def require_format(version: object, *, supported: int, what: str) -> None:
