@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from functools import cache
 from itertools import pairwise
 
 import numpy as np
@@ -19,6 +20,7 @@ from xreid.evaluation.protocols import HITSZ_VCM
 from xreid.evaluation.several import SIZES, fit_several, several, threshold_at
 
 
+@cache
 def fitted(seed: int, *, size: int = 60) -> tuple[EmbeddingSet, Calibration]:
     embeddings = people(size, cameras=4, noise=1.5, seed=seed)
     return embeddings, fit_calibration(embeddings, HITSZ_VCM, far=0.01)[0]

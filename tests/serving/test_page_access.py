@@ -63,7 +63,8 @@ def test_in_the_dark(chromium: Any, full: Running) -> None:
 def test_whoever_wants_stillness_gets_it(chromium: Any, full: Running) -> None:
     visit = Visit(chromium, full, reduced_motion="reduce")
     visit.search_from()
-    visit.page.wait_for_timeout(1500)
+    visit.until("document.querySelector('.hit img')?.naturalWidth > 0")
+    visit.page.wait_for_timeout(600)  # on a machine of usual speed a clip would be there by now
     assert visit.page.evaluate("[...document.querySelectorAll('video')].every((video) => video.paused)")
     visit.close()
 

@@ -22,12 +22,8 @@ def test_thousands_of_tracklets(chromium: Any, run_server: Start, tmp_path: Path
     page = visit.page
     expect(page.locator(".tracklets > p")).to_have_text("3,000 tracklets")
     assert page.locator(".line").count() < 60, "only what is in view is in the page"
-    window = page.locator(".window")
-    for _ in range(40):
-        window.evaluate("(e) => { e.scrollTop = e.scrollHeight; }")
-        page.wait_for_timeout(150)
-        if page.locator(".line[aria-posinset='3000']").count():
-            break
+    down = "(e) => { e.scrollTop = e.scrollHeight; return !!e.querySelector('[aria-posinset=\"3000\"]'); }"
+    visit.until(f"({down})(document.querySelector('.window'))")  # page by page, to the end
     expect(page.locator(".line[aria-posinset='3000']")).to_be_visible()
     assert page.locator(".line").count() < 60
     expect(page.locator(".line .none").first).to_have_text("no picture")
