@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from xreid.retrieval import gallery_listing as listing
 from xreid.retrieval.gallery_expression import UNKNOWN_START
-from xreid.retrieval.gallery_listing import Key, first_rows
+from xreid.retrieval.gallery_listing import Key, first_rows, skipped
 
 
 class Rows:
@@ -52,3 +52,22 @@ def test_pages_equal_a_sort(seed: int, starts: list[float], limit: int) -> None:
             assert len(page) <= limit
             read += page
     assert read == sorted(rows)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    seed=st.integers(0, 10**6),
+    starts=st.lists(
+        st.sampled_from([0.0, 5.5, 1.7e9, 1.7e9 + 0.25, 1.8e9, -3.0, UNKNOWN_START]), max_size=60
+    ),
+    skip=st.integers(0, 70),
+)
+def test_a_list_is_entered_anywhere(seed: int, starts: list[float], skip: int) -> None:
+    rng = random.Random(seed)
+    rows = [(start, f"{rng.getrandbits(80):020x}") for start in starts]
+    store = Rows(rows, most=8)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(listing, "MOST", 8)
+        after, left = skipped(store.count, "", skip)
+        assert left <= 8 or skip > len(rows)
+    assert [row for row in sorted(rows) if after is None or row > after][left:] == sorted(rows)[skip:]

@@ -161,6 +161,9 @@ def test_pages_are_in_order_of_time_and_go_on_where_they_ended(address: str) -> 
     while page := gallery.page(after=read[-1].id if read else None, limit=9):
         read += page
     assert read == everything
+    for skip in (0, 1, 30, 95, 100, 200):
+        assert gallery.page(limit=7, skip=skip) == everything[skip : skip + 7]
+    assert gallery.page(after=everything[20].id, limit=4, skip=3) == everything[24:28]
     with pytest.raises(ProtocolError, match="no tracklet with the id 'nonsense'"):
         gallery.page(after="nonsense")
     with pytest.raises(ConfigError, match="limit"):

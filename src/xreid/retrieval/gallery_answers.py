@@ -168,7 +168,7 @@ class GalleryAnswers:
         return self._store.nearest(plain, k=k, rules=each, exclude=exclude or [()] * count)
 
     def page(
-        self, rules: Filter | None = None, *, after: str | None = None, limit: int = PAGE
+        self, rules: Filter | None = None, *, after: str | None = None, limit: int = PAGE, skip: int = 0
     ) -> list[Entry]:
         """The next tracklets in order of their start, unknown ones last, ties in order of ids.
 
@@ -176,13 +176,14 @@ class GalleryAnswers:
             rules: Which.
             after: Id of the last one of the page before; None for the first page.
             limit: Most tracklets of the page.
+            skip: How many of them to leave out first: a list is entered anywhere.
 
         Raises:
             ProtocolError: `after` is not in the gallery (any more).
         """
         if limit < 1:
             raise ConfigError("a page must hold something", expected="limit 1 or more", got=str(limit))
-        return self._store.page(rules or Filter(), after=after, limit=limit)
+        return self._store.page(rules or Filter(), after=after, limit=limit, skip=skip)
 
     def walk(self, rules: Filter | None = None) -> Iterator[Entry]:
         """All tracklets that pass, in the order of `page`."""

@@ -126,7 +126,7 @@ class FolderAnswers:
 
         return self._read(search)
 
-    def page(self, rules: Filter, *, after: str | None, limit: int) -> list[Entry]:
+    def page(self, rules: Filter, *, after: str | None, limit: int, skip: int = 0) -> list[Entry]:
         """The next rows in order of time."""
 
         def listed(now: Snapshot) -> list[Entry]:
@@ -135,7 +135,7 @@ class FolderAnswers:
             if after is not None:
                 start = int(np.flatnonzero(order == now.rows([after])[0])[0]) + 1
             rest = order[start:]
-            return now.entries(rest[now.mask(rules)[rest]][:limit])
+            return now.entries(rest[now.mask(rules)[rest]][skip : skip + limit])
 
         return self._read(listed)
 

@@ -12,6 +12,7 @@ Keys = Callable[[str], list[Key]]
 
 MOST = 4096  # most keys read at once
 _TIMES = (-1e12, 1e12)  # seconds; no recording is older or newer
+_LAST_ID = "f" * 20  # ids are hexadecimal
 
 
 def first_rows(count: Count, keys: Keys, condition: str, *, after: Key | None, limit: int) -> list[Key]:
@@ -34,6 +35,37 @@ def first_rows(count: Count, keys: Keys, condition: str, *, after: Key | None, l
         later = both(condition, f"start_s > {number(after[0])}")
         found += _first(count, keys, later, limit - len(found))
     return found
+
+
+def skipped(count: Count, condition: str, skip: int) -> tuple[Key | None, int]:
+    """Where to begin so that few of the rows to be skipped are left to be read.
+
+    Args:
+        count: How many rows pass a condition.
+        condition: Which rows.
+        skip: How many of them come before those that are wanted.
+
+    Returns:
+        A key, not of a row perhaps, to begin after (None: at the first row), and how many rows to skip from
+        there: at most MOST.
+    """
+    if skip <= MOST:
+        return None, skip
+    low, high, passed = *_TIMES, 0
+    if (dated := count(both(condition, f"start_s < {number(UNKNOWN_START)}"))) <= skip:
+        low, high, passed = high, UNKNOWN_START, dated  # all of them
+    while skip - passed > MOST and high < UNKNOWN_START and low < (middle := (low + high) / 2) < high:
+        held = count(both(condition, f"start_s <= {number(middle)}"))
+        low, high, passed = (middle, high, held) if held <= skip else (low, middle, passed)
+    if skip - passed <= MOST:
+        return (low, _LAST_ID), skip - passed
+    first, last, before = 0, 1 << 80, passed  # more rows than can be read start at one moment
+    while skip - passed > MOST and last - first > 1:
+        middle_id = (first + last) // 2
+        same = both(condition, f"start_s == {number(high)}", f'id <= "{middle_id:020x}"')
+        held = before + count(same)
+        first, last, passed = (middle_id, last, held) if held <= skip else (first, middle_id, passed)
+    return (high, f"{first:020x}"), skip - passed
 
 
 def _first(count: Count, keys: Keys, condition: str, limit: int) -> list[Key]:

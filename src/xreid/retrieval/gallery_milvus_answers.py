@@ -15,7 +15,7 @@ from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_documents import SESSION, told
 from xreid.retrieval.gallery_expression import both, expression, ids_not_in
-from xreid.retrieval.gallery_listing import MOST, Key, first_rows
+from xreid.retrieval.gallery_listing import MOST, Key, first_rows, skipped
 from xreid.retrieval.gallery_milvus_view import MOST_ROWS, MilvusView, Overview
 from xreid.retrieval.gallery_receipts import Receipt
 from xreid.retrieval.gallery_rows import Entry, Found, StoredSet
@@ -86,7 +86,7 @@ class MilvusAnswers(MilvusView):
                     found[i] = hits
         return found
 
-    def page(self, rules: Filter, *, after: str | None, limit: int) -> list[Entry]:
+    def page(self, rules: Filter, *, after: str | None, limit: int, skip: int = 0) -> list[Entry]:
         """The next rows in order of time."""
         view = self._look()
         if view.rows is None:
@@ -97,9 +97,11 @@ class MilvusAnswers(MilvusView):
             rows = self._by_ids(view, [after], ["start_s"])
             self._require([after], {row["id"]: row for row in rows})
             last = (float(rows[0]["start_s"]), after)
+        elif skip:
+            last, skip = skipped(lambda text: self._count(view, text), condition, skip)
         keys: list[Key] = []
-        while len(keys) < limit:
-            wanted = min(limit - len(keys), MOST)
+        while len(keys) < skip + limit:
+            wanted = min(skip + limit - len(keys), MOST)
             found = first_rows(
                 lambda text: self._count(view, text),
                 lambda text: [(float(r["start_s"]), r["id"]) for r in self._query(view, text, ["start_s"])],
@@ -111,7 +113,7 @@ class MilvusAnswers(MilvusView):
             if len(found) < wanted:
                 break
             last = found[-1]
-        return self.entries([entry_id for _, entry_id in keys]) if keys else []
+        return self.entries([entry_id for _, entry_id in keys[skip:]]) if keys[skip:] else []
 
     def present(self, ids: Collection[str]) -> set[str]:
         """Those of these ids that are there."""

@@ -62,8 +62,8 @@ class Store(Protocol):
         """The k best rows for each query, best first, ties by id; `rules` and `exclude` one per query."""
         ...
 
-    def page(self, rules: Filter, *, after: str | None, limit: int) -> list[Entry]:
-        """The next rows after that id in order of time, unknown ones last, ties by id."""
+    def page(self, rules: Filter, *, after: str | None, limit: int, skip: int = 0) -> list[Entry]:
+        """The next rows after that id in order of time but the first `skip`, unknown ones last, ties by id."""
         ...
 
     def seen(self) -> list[Seen]:
