@@ -6,9 +6,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.retrieval.footage import draw_person, walkers, wall, write_images
+from tests.retrieval.footage import Image, draw_person, walkers, wall, write_images
 from xreid.core.errors import ConfigError, DataError
 from xreid.retrieval.detections import Boxes, build_detector
+from xreid.retrieval.first_seconds import one_scene
 from xreid.retrieval.frames import open_frames
 from xreid.retrieval.motion import MotionDetector, Shapes, join_parts
 
@@ -82,6 +83,49 @@ def test_a_place_somebody_has_left_is_not_reported() -> None:
     ghost = (60, 100, 100, 200)
     assert not any(_overlap(tuple(b[:4]), ghost) > 0.5 for boxes in found[15:] for b in boxes)
     assert len(found[25]) == 1, "the person is still found"
+
+
+def _leaves(count: int, *, until: int) -> list[Image]:
+    """Somebody stands there from the first frame on, and walks off after `until` frames."""
+    images = []
+    for i in range(count):
+        image = wall()
+        draw_person(image, x=80 if i < until else 80 + 8 * (i - until), foot=200, colour=(30, 30, 200))
+        images.append(image)
+    return images
+
+
+def test_who_stands_in_the_first_frame_is_found_at_once_where_the_seconds_after_it_are_known() -> None:
+    images, ghost = _leaves(40, until=5), (60, 100, 100, 200)
+    plain, ahead = MotionDetector(fps=10), MotionDetector(fps=10)
+    ahead.look_ahead(images[::3])
+    found = {"plain": plain(images), "ahead": ahead(images)}
+    seen = {n: [any(_overlap(tuple(b[:4]), ghost) > 0.6 for b in one) for one in found[n]] for n in found}
+    assert not any(seen["plain"][:5]), "without it: not found while standing,"
+    assert any(seen["plain"][6:12]), "and a ghost after that"
+    assert all(seen["ahead"][:5])
+    assert not any(seen["ahead"][8:])
+    assert [len(boxes) for boxes in found["ahead"][:30]] == [1] * 30
+
+
+def test_who_comes_and_stays_most_of_the_first_seconds_is_no_background() -> None:
+    images = [wall() for _ in range(30)]
+    for image in images[1:]:
+        draw_person(image, x=160, foot=200, colour=(30, 30, 200))
+    detector = MotionDetector(fps=10)
+    detector.look_ahead(images)
+    assert [len(boxes) for boxes in detector(images)] == [0] + [1] * 29
+
+
+def test_only_frames_of_the_first_scene_are_looked_at() -> None:
+    day, night = _leaves(30, until=0), [np.repeat(wall()[..., :1] // 2, 3, axis=2) for _ in range(30)]
+    assert len(one_scene([*day, *night])) == 30, "another kind of light"
+    assert len(one_scene([*day, *[255 - image // 4 for image in day]])) == 30, "much more light"
+    assert len(one_scene([*day, wall(size=(120, 160))])) == 30, "another size"
+    detector = MotionDetector(fps=10)
+    detector.look_ahead([])
+    detector.look_ahead(night[:2])  # too few to agree
+    assert not len(detector(day[:1])[0])
 
 
 def test_a_change_of_scene_and_of_size_start_anew() -> None:

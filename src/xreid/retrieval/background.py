@@ -5,7 +5,8 @@ Per pixel a running mean and a running deviation. Four rules make it fit for peo
 1. Exposure: each frame is first mapped onto the background's brightness, by a robust line per channel.
 2. Persons who stand still are not learnt, for up to a minute.
 3. A blob whose outline has more edge in the background than in the frame is the place somebody has left
-   (or stood in when the video began): it is learnt at once instead of reported.
+   (or stood in when the video began): it is learnt at once instead of reported. Where the first seconds can
+   be seen beforehand, whoever stands in the first frame and leaves is taken out of it (`look_ahead`).
 4. Darker pixels of unchanged colour are shadow; not in grey pictures, where dark clothes would be, too, and
    an infrared camera brings its own lamp, whose shadows it hardly sees.
 
@@ -14,6 +15,8 @@ What is left are blobs, and people after `blobs` has cut off darker shadows and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +24,7 @@ import numpy.typing as npt
 from xreid.retrieval.blobs import Blob, abreast, cast_shadow, ratios, windows_of, without_shadow
 from xreid.retrieval.detections import State
 from xreid.retrieval.exposure import lit_like
+from xreid.retrieval.first_seconds import middle_of, one_scene, usual_of
 from xreid.retrieval.frames import Image
 from xreid.retrieval.spectrum import CHROMA_LIMIT, chroma
 
@@ -42,6 +46,7 @@ _LEFT_RATE = 0.5
 _EDGE_RATIO = 0.75  # least edge in the frame over edge in the background, along a blob's outline
 _MIN_EDGE = 15.0  # grey levels; softer outlines are shadow, glow or smear
 _SHADOW = 0.7  # darkest a shadow makes a pixel, relative
+_LEAST_AHEAD = 5  # frames; what fewer agree on may be somebody
 _SCENE_CHANGE = 0.7  # share of the frame that must differ for everything to be learnt anew
 
 
@@ -86,6 +91,33 @@ class Background:
         self._start(state["mean"].astype(np.float32))
         self._deviation, self._still = state["deviation"].copy(), state["still"].copy()
         self._left, self._frames = state["left"].copy(), int(state["frames"])
+
+    def look_ahead(self, images: Sequence[Image], *, min_area: float) -> None:
+        """Begin with the first of some frames, without the people in it who leave their places later.
+
+        What most of the frames show is not the background as such: somebody who comes and stays would be in
+        it. So only blobs of the first frame are replaced whose outline the other frames do not have.
+
+        Args:
+            images: uint8 [H, W, 3], BGR; of one scene, over some seconds.
+            min_area: Of a blob; a share of the frame.
+        """
+        scene = one_scene(images)
+        if len(scene) < _LEAST_AHEAD:
+            return
+        usual, lit = usual_of(scene)
+        distances = [_largest_channel(np.asarray(cv2.absdiff(one, usual), np.uint8)) for one in lit]
+        self._start(lit[0].astype(np.float32))
+        self._deviation = middle_of(distances).astype(np.float32)
+        grey = chroma(lit[0]) <= CHROMA_LIMIT
+        mask = self._mask(lit[0], usual, distances[0], grey=grey)
+        _, somebody, _ = _outlined(mask, lit[0], usual, min_area=min_area * mask.size, grey=grey)
+        if self._mean is None or not somebody.any():
+            self._mean = None  # the first frame is as good as any
+            return
+        whole = self._mask(lit[0], usual, distances[0], grey=True)  # with what they shade
+        gone = _touched(whole | somebody, somebody)
+        self._mean[gone] = usual[gone]
 
     def moving_parts(self, image: Image, *, min_area: float) -> list[Part]:
         """The blobs of a frame that differ from the background; learns from the frame.
@@ -166,6 +198,14 @@ class Background:
         gone = self._left >= max(3, _LEFT_S * self._fps)
         if gone.any():
             cv2.accumulateWeighted(lit, self._mean, _LEFT_RATE, mask=gone.view(np.uint8))
+
+
+def _touched(mask: Mask, by: Mask) -> npt.NDArray[np.bool_]:
+    """bool [H, W]: the blobs of a mask that hold a pixel of another one, and the pixels around them."""
+    _, labels = cv2.connectedComponents(mask, connectivity=8)
+    wanted = np.zeros(int(labels.max()) + 1, np.uint8)
+    wanted[labels[by > 0]] = 1
+    return np.asarray(cv2.dilate(wanted[labels], np.ones((9, 9), np.uint8))) > 0
 
 
 def _outlined(

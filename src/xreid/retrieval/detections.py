@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -43,6 +43,19 @@ class Learns(Protocol):
 
     def restore(self, state: State) -> None:
         """Go on from there."""
+        ...
+
+
+@runtime_checkable
+class LooksAhead(Protocol):
+    """A detector that is better when it has seen some frames of the first seconds before it begins."""
+
+    def look_ahead(self, images: Iterable[Image]) -> None:
+        """See some frames of the first seconds, in order of time.
+
+        Args:
+            images: uint8 [H, W, 3], BGR.
+        """
         ...
 
 

@@ -8,7 +8,7 @@ and floor, and 46 when helped against both; this gives 6 (docs/footage.md).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -93,6 +93,11 @@ class MotionDetector:
     def __call__(self, images: Sequence[Image]) -> list[Boxes]:
         """Boxes float32 [N, 5] (see `Detector`); the score is 0.6 + 0.4 x the covered share of the box."""
         return [self._find(image) for image in images]
+
+    def look_ahead(self, images: Iterable[Image]) -> None:
+        """Learn who stands in the first of these frames and leaves: not the background."""
+        small = [_shrunk(image)[0] for image in images]
+        self._background.look_ahead(small, min_area=self.shapes.min_part)
 
     def state(self) -> State:
         """The background as it was learnt."""

@@ -88,7 +88,7 @@ def sharpness_of(image: Image) -> float:
 
 def _kept(grey: npt.NDArray[np.float32], *, axis: int) -> float:
     kernel = (1, _BLUR) if axis == 0 else (_BLUR, 1)
-    before, after = (_steps(one, axis=axis) for one in (grey, np.asarray(cv2.blur(grey, kernel))))
+    before, after = (_steps(one, axis=axis) for one in (grey, np.asarray(cv2.blur(grey, kernel), np.float32)))
     return float(np.maximum(before - after, 0).sum()) / float((before + _NOISE).sum())
 
 

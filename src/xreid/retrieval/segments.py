@@ -15,8 +15,9 @@ from typing import Any
 
 from xreid.retrieval.bridge import Bridge, Known
 from xreid.retrieval.crops import XYWH, Crop, CropWriter, Cutter, as_jpeg
-from xreid.retrieval.detections import Boxes, Detector, Learns, State, build_detector
-from xreid.retrieval.frames import Anchor, Frame, FrameSource
+from xreid.retrieval.detections import Boxes, Detector, Learns, LooksAhead, State, build_detector
+from xreid.retrieval.first_seconds import LOOK_AHEAD_S, SAMPLES
+from xreid.retrieval.frames import Anchor, Frame, FrameSource, Image
 from xreid.retrieval.ingest_config import IngestConfig
 from xreid.retrieval.mot import Tracks
 from xreid.retrieval.quality import hidden_of, sharpness_of
@@ -159,6 +160,13 @@ class SegmentJob:
         fps = self.source.fps / config.every
         return _Followed(detector, Tracker(config.tracker, fps=fps, max_gap_s=config.max_gap_s))
 
+    def first_seconds(self) -> Iterator[Image]:
+        """Some frames of the first seconds, one after the other."""
+        count = max(1, round(LOOK_AHEAD_S * self.source.fps))
+        step = max(1, count // SAMPLES)
+        reading = self.source.read(Anchor(), count=count, warmup_s=0.0)
+        return (frame.image for frame in islice(reading, 0, None, step))
+
     def detector(self) -> Detector | None:
         """A fresh one; None where tracks are given."""
         if self.tracks is not None:
@@ -189,6 +197,8 @@ class _Cutting:
         self.detector = job.detector()
         if state is not None and isinstance(self.detector, Learns):
             self.detector.restore(state)
+        elif first and isinstance(self.detector, LooksAhead) and job.follows:
+            self.detector.look_ahead(job.first_seconds())
         self.follow = job.follower(self.detector)
         self.gate = SizeGate(fps=job.source.fps / config.every)
         self.cutter = Cutter(margin=config.margin, min_height=config.min_height)
