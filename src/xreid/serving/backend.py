@@ -24,7 +24,7 @@ from xreid.retrieval.gallery import Entry, Gallery, Receipt
 from xreid.retrieval.gallery_seen import Seen
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import Query, queries_of, together
-from xreid.retrieval.strangers import meaning_of
+from xreid.retrieval.strangers import check_gallery, keep_check, meaning_of
 from xreid.retrieval.watch import Watched, WatchList, watched
 from xreid.retrieval.watching import WatchReport, check_watch
 from xreid.serving.ids import Busy
@@ -113,6 +113,25 @@ class Backend:
     def meaning(self) -> Meaning | None:
         """What a score means here, where somebody has calibrated the model."""
         return meaning_of(self.gallery, self.answers)
+
+    def check_strangers(self) -> bool:
+        """Hold the calibration against the gallery's own strangers; what they say is kept and used.
+
+        A check that somebody made with a camera graph stays where this server has none.
+
+        Returns:
+            Whether there was anything to hold.
+
+        Raises:
+            DataError: The check that is there is damaged.
+        """
+        meaning, calibration = self.meaning(), self.gallery.calibration
+        if meaning is None or calibration is None or self.gallery.origin is None:
+            return False
+        known = () if meaning.check is None else tuple(meaning.check.kinds.values())
+        if self.graph is not None or not any(kind.across for kind in known):
+            keep_check(self.answers, check_gallery(self.gallery, calibration, graph=self.graph))
+        return True
 
     def queries_of(self, ids: Sequence[str]) -> list[Query]:
         """Queries that are tracklets of the gallery."""

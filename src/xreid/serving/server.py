@@ -32,6 +32,7 @@ def serve(config: ServeConfig, *, tell: Callable[[str], None] = lambda text: Non
     listening = _listen(config)
     try:
         site = Site.open(config)
+        site.backend.check_strangers()
     except BaseException:
         listening.close()
         raise

@@ -63,7 +63,17 @@ def run_steps(job: Job, step: Step) -> dict[str, Any]:
     except XReidError:
         shutil.rmtree(step.folder, ignore_errors=True)
         raise
-    return {**found, **appended, **_alerts(step)}
+    return {**found, **appended, **_checked(step), **_alerts(step)}
+
+
+def _checked(step: Step) -> dict[str, Any]:
+    """What the calibration is worth with the strangers that came; what was appended stays."""
+    step.tell("check the calibration", 0, None)
+    try:
+        step.backend.check_strangers()
+    except XReidError as error:
+        return {"check_failed": str(error)}
+    return {}
 
 
 def _alerts(step: Step) -> dict[str, Any]:
