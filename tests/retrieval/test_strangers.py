@@ -26,6 +26,7 @@ from xreid.retrieval.search import search
 from xreid.retrieval.strangers import FILE, check_gallery, keep_check, meaning_of, read_check, stranger_pairs
 from xreid.retrieval.watch import WatchList, watched
 from xreid.retrieval.watching import check_watch
+from xreid.retrieval.words import show_strangers
 
 NOON = 1_700_000_000.0
 GRAPH = CameraGraph(
@@ -154,6 +155,9 @@ def test_where_a_calibration_breaks_no_probability_is_given(tmp_path: Path) -> N
         assert hit.verdict.strangers == pytest.approx(share, rel=1e-3)
     with pytest.raises(ProtocolError, match="cannot be grouped"):
         after.require_groups()
+    assert show_strangers(careful.hits[0]) == "0.66%"
+    assert show_strangers(trusting.hits[0]) == ""
+    assert show_strangers(replace(careful.hits[0], verdict=None)) == ""
 
 
 def test_of_several_examples_the_most_alike_to_strangers_counts(tmp_path: Path) -> None:

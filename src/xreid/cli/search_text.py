@@ -11,7 +11,14 @@ from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.persons import Person
 from xreid.retrieval.search import SCORE_NOTE, Hit, SearchResult
 from xreid.retrieval.why import Why
-from xreid.retrieval.words import name_of, show_prior, show_probability, show_span, show_transition
+from xreid.retrieval.words import (
+    name_of,
+    show_prior,
+    show_probability,
+    show_span,
+    show_strangers,
+    show_transition,
+)
 
 
 def print_results(
@@ -69,7 +76,9 @@ def _facts(hit: Hit) -> list[str]:
 
 def _meant(hit: Hit) -> str:
     below = hit.verdict is not None and hit.verdict.accepted is False
-    return f"{show_probability(hit) or '-'}{', unknown' if below else ''}"
+    strangers = show_strangers(hit)
+    sure = show_probability(hit) or (f"as {strangers} of strangers" if strangers else "-")
+    return f"{sure}{', unknown' if below else ''}"
 
 
 def _print_people(console: Console, people: Sequence[Person]) -> None:

@@ -28,6 +28,7 @@ from xreid.retrieval.words import (
     show_prior,
     show_probability,
     show_span,
+    show_strangers,
     show_time,
 )
 
@@ -203,6 +204,7 @@ def _hit(
         "rank": hit.rank,
         "score": hit.score,
         "probability": show_probability(hit),
+        "strangers": show_strangers(hit),
         "looks": show_p(looks) if judged else "",
         "factor": f"{hit.transition.factor:g}" if judged and hit.transition else "",
         "accepted": None if hit.verdict is None else hit.verdict.accepted,

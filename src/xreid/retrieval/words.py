@@ -20,6 +20,12 @@ def show_probability(hit: Hit) -> str:
     return "" if hit.verdict is None else show_p(hit.verdict.combined)
 
 
+def show_strangers(hit: Hit) -> str:
+    """How many strangers here are at least as alike, e.g. "0.5%"; "" where nobody has looked for them."""
+    share = None if hit.verdict is None else hit.verdict.strangers
+    return "" if share is None else f"{100 * share:.2g}%"
+
+
 def show_p(p: float | None) -> str:
     """A probability, e.g. "p 0.830"; "" for none."""
     if p is None:
