@@ -125,7 +125,10 @@ def test_names_in_several_sets_need_the_set(tmp_path: Path) -> None:
     with pytest.raises(ProtocolError, match=r"'t1' is in the sets day .*, night .*SET:t1"):
         gallery.find("t1")
     assert gallery.find("night:t1").stored.name == "night"
-    assert gallery.find(f"{gallery.sets[0].key}:t1").stored.name == "day"
+    key = gallery.sets[0].key
+    assert [gallery.find(f"{text}:t1").stored.name for text in (key, key[:4])] == ["day", "day"]
+    with pytest.raises(ProtocolError, match="no tracklet"):
+        gallery.find(f"{key[:3]}:t1")
     with pytest.raises(ProtocolError, match="no tracklet 'dusk:t1'"):
         gallery.find("dusk:t1")
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import Modality
-from xreid.retrieval.columns import Filter
+from xreid.retrieval.columns import UNIX_FROM_S, Filter
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_address import Address
 from xreid.retrieval.gallery_expression import both, expression, ids_in, listed
@@ -86,6 +86,10 @@ def test_an_expression_holds_nothing_of_what_was_typed(
 
 def test_parts_of_expressions() -> None:
     assert expression(Filter(), sets=()) == ""
+    assert expression(Filter(modality=Modality.VISIBLE), sets=()) == "(infrared == false)"
+    assert expression(Filter(modality=Modality.INFRARED), sets=()) == "(infrared == true)"
+    assert expression(Filter(to_s=UNIX_FROM_S), sets=()).endswith(f"(start_s >= {float(UNIX_FROM_S)})")
+    assert "end_s <" not in expression(Filter(from_s=UNIX_FROM_S), sets=())
     assert both("a", "", "b") == "(a) and (b)"
     assert ids_in(["0" * 20, "x", '"] or id != "', "f" * 21]) == f'id in ["{"0" * 20}"]'
     for bad in ('"', "", "xyz", "AB"):

@@ -13,8 +13,9 @@ from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.core.tracklets import TrackletTable
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Gallery
-from xreid.retrieval.gallery_again import embed_again
+from xreid.retrieval.gallery_again import embed_again, work_folder
 from xreid.retrieval.gallery_check import check_gallery
+from xreid.retrieval.gallery_folder import NEXT
 from xreid.retrieval.gallery_transfer import export_gallery, import_gallery
 
 
@@ -134,6 +135,21 @@ def test_another_model_goes_on_where_it_was_killed(gallery: Gallery, tmp_path: P
     assert asked == [11, 8, 8], "the first set is not embedded twice"
     with pytest.raises(ConfigError, match="is empty"):
         embed_again(Gallery.create(tmp_path / "empty"), turned, work=tmp_path / "work")
+
+
+def test_another_model_is_made_ready_beside_a_folder_or_here_for_a_server(tmp_path: Path) -> None:
+    origin = make_set(2).origin
+    assert work_folder(str(tmp_path), None, origin).parent == tmp_path / NEXT
+    assert work_folder("http://127.0.0.1:1/g", None, origin).parent == Path("gallery.next")
+    assert work_folder(str(tmp_path), tmp_path / "there", origin).parent == tmp_path / "there"
+    names = {work_folder("g", None, made).name for made in (origin, origin, other_model(make_set(2)).origin)}
+    assert len(names) == 2, "one folder for each model"
+
+
+def test_the_check_tells_how_far_it_is(gallery: Gallery) -> None:
+    told: list[tuple[int, int]] = []
+    assert list(check_gallery(gallery, tell=lambda done, total: told.append((done, total)))) == []
+    assert told[-2:] == [(11, 19), (19, 19)]
 
 
 def test_what_was_made_ready_of_erased_people_goes_too(gallery: Gallery) -> None:
