@@ -134,8 +134,10 @@ def stranger_pairs(
     for first, second in _candidates(rows, graph):
         a, b = rows[first], rows[second]
         across = a.camera != b.camera
+        # One camera in two recordings at once is the same footage twice.
+        counts = graph is not None if across else a.source == b.source
         pairs = found.setdefault((kind_of(a.modality, b.modality), across), [])
-        if len(pairs) < MOST_PAIRS and not (across and graph is None) and judge(a, b).impossible:
+        if counts and len(pairs) < MOST_PAIRS and judge(a, b).impossible:
             pairs.append((first, second))
     return {group: np.array(pairs, dtype=np.int64) for group, pairs in sorted(found.items()) if pairs}
 
