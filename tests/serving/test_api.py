@@ -63,6 +63,19 @@ def test_pages_of_a_list_are_the_list(client: TestClient) -> None:
         assert [row["start_s"] for row in found] == sorted(row["start_s"] for row in found)
 
 
+def test_a_list_is_entered_anywhere(client: TestClient) -> None:
+    all_of_it = everything(client)
+    for offset in (0, 5, 20, 24, 1000):
+        page = client.get(f"{API}/tracklets?offset={offset}&limit=6").json()
+        assert page["items"] == all_of_it[offset : offset + 6]
+        assert page["total"] == 24
+        assert (page["next"] is None) == (offset + 6 >= 24)
+    cameras = client.get(f"{API}/tracklets?camera=gate&offset=3&limit=2").json()["items"]
+    assert cameras == [row for row in all_of_it if row["camera"] == "gate"][3:5]
+    both = client.get(f"{API}/tracklets?cursor=MTph&offset=3")
+    assert both.status_code == 422
+
+
 @pytest.mark.parametrize(
     ("query", "passes"),
     [

@@ -106,12 +106,18 @@ def tracklets(
     site: Here,
     wanted: Annotated[Filters, Depends(filters)],
     cursor: Annotated[str | None, Query(max_length=200)] = None,
+    offset: Annotated[int, Query(ge=0, le=100_000_000)] = 0,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> Page:
-    """Tracklets in order of time, those of unknown time last."""
+    """Tracklets in order of time, those of unknown time last.
+
+    `cursor` goes on from the page before, whatever is appended meanwhile; `offset` enters the list anywhere.
+    """
+    if cursor is not None and offset:
+        raise Refusal(422, "a page begins after a cursor or at an offset", got="both")
     rules, gallery = wanted.rules(), site.backend.gallery
     after = None if cursor is None else _after(cursor)
-    found = gallery.page(rules, after=after, limit=limit + 1)
+    found = gallery.page(rules, after=after, limit=limit + 1, skip=offset)
     more = len(found) > limit
     return Page(
         items=[TrackletView.of(entry) for entry in found[:limit]],

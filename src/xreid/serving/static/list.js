@@ -5,7 +5,10 @@ import { camera, count, fill, h, short, span, tag, trouble, utc } from "./dom.js
 import { picture } from "./moving.js";
 import { settle } from "./renew.js";
 
-const ROW = 78, PAGE = 500, SPARE = 6;
+const ROW = 78, PAGE = 100, SPARE = 6; // pixels of a row; rows of a page, and beyond those in view
+const PAGES = 50; // pages that are kept
+const TALLEST = 20_000_000; // pixels; browsers draw nothing higher, so a longer list moves faster than its bar
+const PAUSE_MS = 60; // whoever drags the bar asks for what is passed by no more than that often
 
 export class TrackletList {
   /** @param choose called with a tracklet and whether it is added to those chosen before */
@@ -17,63 +20,93 @@ export class TrackletList {
     this.element = h("div.tracklets", {}, this.said, this.window);
     this.window.addEventListener("scroll", () => this.show(), { passive: true });
     this.rows.addEventListener("keydown", (event) => this.key(event));
-    this.chosen = new Set();
-    this.items = [];
-    this.total = 0;
-    this.next = null;
-    this.at = 0;
+    Object.assign(this, { chosen: new Set(), pages: new Map(), asking: new Set(), total: 0, at: 0 });
     new ResizeObserver(() => this.show()).observe(this.window);
   }
 
-  /** Begin anew with other filters. */
-  async load(filters) {
-    this.filters = filters;
-    this.items = [];
-    this.next = null;
-    this.at = 0;
-    this.window.scrollTop = 0;
-    this.turn = Symbol("turn");
-    this.said.textContent = "Loading …";
-    await this.more(this.turn);
+  /** Begin anew with other filters; or with the same ones, where one is. */
+  async load(filters, stay = false) {
+    Object.assign(this, { filters, turn: Symbol("turn"), asking: new Set() });
+    if (!stay) {
+      Object.assign(this, { at: 0, total: 0, pages: new Map() });
+      this.window.scrollTop = 0;
+      this.said.textContent = "Loading …";
+    }
+    await this.fetch(stay ? this.first() : 0, true);
   }
 
-  async more(turn = this.turn) {
-    if (this.loading === turn) return;
-    this.loading = turn;
+  /** A page of the list; all others may be others where one says that the list has changed. */
+  async fetch(page, anew = false) {
+    const { turn } = this;
+    if (this.asking.has(page)) return;
+    this.asking.add(page);
     try {
-      const page = await get(listed(this.filters, { cursor: this.next, limit: PAGE }));
+      const found = await get(listed(this.filters, { offset: page * PAGE, limit: PAGE }));
       if (turn !== this.turn) return;
-      this.items.push(...page.items);
-      Object.assign(this, { total: page.total, next: page.next });
-      this.loading = null;
-      this.said.textContent = page.total ? count(page.total, "tracklet") : "";
+      if (anew || found.total !== this.total) this.pages = new Map();
+      this.pages.set(page, found.items);
+      if (this.pages.size > PAGES) this.pages.delete(this.farthest(page));
+      this.total = found.total;
+      this.said.textContent = found.total ? count(found.total, "tracklet") : "";
+      this.asking.delete(page);
       this.show();
     } catch (error) {
-      if (turn === this.turn) fill(this.rows, trouble(error, () => this.load(this.filters)));
+      if (turn === this.turn) fill(this.rows, trouble(error, () => this.load(this.filters, true)));
     } finally {
-      if (this.loading === turn) this.loading = null;
+      if (turn === this.turn) this.asking.delete(page);
     }
+  }
+
+  farthest(page) {
+    return [...this.pages.keys()].reduce((one, other) => (Math.abs(other - page) > Math.abs(one - page) ? other : one));
+  }
+
+  item(i) {
+    return this.pages.get(Math.floor(i / PAGE))?.[i % PAGE];
+  }
+
+  /** How far down the list its window begins, in pixels of a list that is as high as its rows. */
+  down() {
+    const seen = this.window.clientHeight, all = this.total * ROW, high = Math.min(all, TALLEST);
+    return high <= seen || all === high ? this.window.scrollTop : (this.window.scrollTop * (all - seen)) / (high - seen);
+  }
+
+  first() {
+    return Math.floor(this.down() / ROW / PAGE);
   }
 
   show() {
-    if (!this.items.length) {
+    if (!this.total) {
       this.rows.style.height = "";
-      fill(this.rows, this.loading ? "" : h("p.soft.empty", {}, "No tracklet passes these filters."));
+      fill(this.rows, !this.turn || this.asking.size ? "" : h("p.soft.empty", {}, "No tracklet passes these filters."));
       return;
     }
-    const first = Math.max(0, Math.floor(this.window.scrollTop / ROW) - SPARE);
-    const last = Math.min(this.total, Math.ceil((this.window.scrollTop + this.window.clientHeight) / ROW) + SPARE);
-    this.rows.style.height = `${this.total * ROW}px`;
+    const [first, last] = this.around(), down = this.down();
+    this.rows.style.height = `${Math.min(this.total * ROW, TALLEST)}px`;
     const kept = new Map([...this.rows.children].map((row) => [row.dataset.key, row]));
-    const wanted = [];
-    for (let i = first; i < last; i++) wanted.push(this.row(i, kept));
+    const wanted = [], shift = this.window.scrollTop - down;
+    for (let i = first; i < last; i++) wanted.push(this.row(i, kept, shift));
     settle(this.rows, wanted);
-    if (last > this.items.length && this.next) this.more();
+    this.tellActive();
+    this.pause ||= setTimeout(() => this.lacking(), PAUSE_MS);
   }
 
-  row(i, kept) {
-    const item = this.items[i], key = item ? `${i}:${item.id}` : `${i}:`;
-    const row = kept.get(key) ?? (item ? this.line(i, item, key) : h("div.line", { "data-key": key, style: { top: `${i * ROW}px` } }, h("span.soft", {}, "…")));
+  /** The rows in view, and some above and below. */
+  around() {
+    const down = this.down();
+    return [Math.max(0, Math.floor(down / ROW) - SPARE), Math.min(this.total, Math.ceil((down + this.window.clientHeight) / ROW) + SPARE)];
+  }
+
+  lacking() {
+    this.pause = 0;
+    const [first, last] = this.around();
+    for (let page = Math.floor(first / PAGE); page * PAGE < last; page++) if (!this.pages.has(page)) this.fetch(page);
+  }
+
+  row(i, kept, shift) {
+    const item = this.item(i), key = item ? `${i}:${item.id}` : `${i}:`;
+    const row = kept.get(key) ?? (item ? this.line(i, item, key) : h("div.line", { "data-key": key }, h("span.soft", {}, "…")));
+    row.style.top = `${i * ROW + shift}px`;
     if (item) {
       row.setAttribute("aria-selected", this.chosen.has(item.id));
       row.classList.toggle("at", i === this.at && document.activeElement === this.rows);
@@ -83,24 +116,35 @@ export class TrackletList {
 
   line(i, item, key) {
     const act = (event) => { this.at = i; this.choose(item, event.shiftKey || event.ctrlKey || event.metaKey); };
-    return h("div.line", { "data-key": key, id: `line-${item.id}`, role: "option", title: utc(item), style: { top: `${i * ROW}px` }, onclick: act, "aria-setsize": this.total, "aria-posinset": i + 1 },
+    return h("div.line", { "data-key": key, id: `line-${item.id}`, role: "option", title: utc(item), onclick: act, "aria-setsize": this.total, "aria-posinset": i + 1 },
       picture(item, 96),
       h("div", {}, h("b", { title: item.name }, short(item.name, 20)), h("div.small", {}, tag(item.modality), ` ${camera(item)}`), h("div.soft.small", {}, span(item))));
   }
 
   key(event) {
-    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 6, PageUp: -6, Home: -this.at, End: this.items.length - 1 - this.at }[event.key];
+    const item = this.item(this.at);
+    const step = { ArrowDown: 1, ArrowUp: -1, PageDown: 6, PageUp: -6, Home: -this.at, End: this.total - 1 - this.at }[event.key];
     if (step !== undefined) {
-      this.at = Math.max(0, Math.min(this.items.length - 1, this.at + step));
-      const top = this.at * ROW, low = top + ROW - this.window.clientHeight;
-      if (this.window.scrollTop > top) this.window.scrollTop = top;
-      else if (this.window.scrollTop < low) this.window.scrollTop = low;
+      this.at = Math.max(0, Math.min(this.total - 1, this.at + step));
+      this.reveal();
       this.show();
-      if (this.items[this.at]) this.rows.setAttribute("aria-activedescendant", `line-${this.items[this.at].id}`);
-    } else if (event.key === "Enter" && this.items[this.at]) this.choose(this.items[this.at], event.shiftKey);
+    } else if (event.key === "Enter" && item) this.choose(item, event.shiftKey);
     else return;
     event.preventDefault();
     event.stopPropagation();
+  }
+
+  /** Scroll as far as the row needs that one is at. */
+  reveal() {
+    const seen = this.window.clientHeight, all = this.total * ROW, high = Math.min(all, TALLEST), top = this.at * ROW;
+    const to = Math.min(top, Math.max(this.down(), top + ROW - seen));
+    if (to !== this.down()) this.window.scrollTop = all === high ? to : (to * (high - seen)) / (all - seen);
+  }
+
+  tellActive() {
+    const item = this.item(this.at);
+    if (item && document.activeElement === this.rows && document.getElementById(`line-${item.id}`)) this.rows.setAttribute("aria-activedescendant", `line-${item.id}`);
+    else this.rows.removeAttribute("aria-activedescendant");
   }
 
   mark(ids) {

@@ -235,7 +235,7 @@ export class SearchView {
   told() {
     this.filterBox.told(this.world.gallery, this.world.cameras);
     this.filters = this.filterBox.value();
-    this.list.load(this.filters);
+    this.list.load(this.filters, true);
     if (!this.query.length && !this.arriving) this.showAnswer();
   }
 
@@ -248,7 +248,7 @@ export class SearchView {
       await this.reorder({ ...this.order, top: next });
       if (this.order.top === next && this.answer?.hits[found]) this.results.go(found);
     };
-    return h("p.bar", { "data-key": "more" }, h("button", { type: "button", onclick: go }, `Show ${next - top} more`), h("span.soft.small", {}, `of ${this.answer.searched.toLocaleString("en")} searched`));
+    return h("p.bar", { "data-key": "more" }, h("button", { type: "button", onclick: go }, `Show ${Math.min(next - top, this.answer.searched - found).toLocaleString("en")} more`), h("span.soft.small", {}, `of ${this.answer.searched.toLocaleString("en")} searched`));
   }
 
   reorder(order) {
@@ -318,7 +318,7 @@ export class SearchView {
 
   /** The server is back: what failed is asked again, what stood still is shown again. */
   back() {
-    this.list.load(this.filters);
+    this.list.load(this.filters, true);
     if (this.failed) this.search();
     else if (this.answer) this.showAnswer();
   }
