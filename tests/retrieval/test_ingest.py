@@ -20,6 +20,7 @@ from xreid.data import open_archive
 from xreid.retrieval.crops import Cutter
 from xreid.retrieval.ingest import ingest_video
 from xreid.retrieval.ingest_config import IngestConfig, parse_time
+from xreid.retrieval.moments import moments
 from xreid.retrieval.mot import read_tracks
 
 ROOT = Path(__file__).parents[2]
@@ -94,6 +95,25 @@ def test_people_are_found_without_tracks(video: Path, tmp_path: Path) -> None:
     assert told[-1] == (150, 150)
 
 
+def test_what_is_too_short_is_kept_apart_as_a_folder_of_tracklets_of_its_own(
+    video: Path, tmp_path: Path
+) -> None:
+    config = IngestConfig(min_frames=60, segment_frames=125, detector="motion")
+    report = ingest_video(video, tmp_path / "out", config=config)
+    assert report.tracklets == 1, "the red one"
+    assert report.short >= 1
+    assert any("short" in text for text in report.remarks())
+    apart = open_archive(tmp_path / "out" / "short")
+    assert not {row.name for row in apart} & {row.name for row in open_archive(tmp_path / "out")}
+    longest = max(apart, key=lambda row: len(row.frames))
+    assert 8 <= len(longest.frames) < 60
+    crop = cv2.imread(str(apart.frame_path(longest.frames[len(longest.frames) // 2])))
+    assert crop[crop.shape[0] // 3, crop.shape[1] // 2].argmax() == 1, "the green one"
+    assert len(moments(tmp_path / "out" / "short", longest.name)) == len(longest.frames)
+    kept = {path.parent.name for path in (tmp_path / "out" / "frames").rglob("*.jpg")}
+    assert kept == {row.name for row in open_archive(tmp_path / "out")}
+
+
 def test_every_nth_frame(video: Path, tmp_path: Path) -> None:
     config = IngestConfig(tracks=_tracks(tmp_path / "mot.txt"), every=4)
     report = ingest_video(video, tmp_path / "out", config=config)
@@ -116,7 +136,8 @@ def test_boxes_are_clipped_and_what_is_outside_is_counted(video: Path, tmp_path:
     assert [(row.name, len(row.frames)) for row in table] == [("walk-0001", 20), ("walk-0003", 10)]
     assert cv2.imread(str(table.frame_path(table[0].frames[0]))).shape == (40, 40, 3)
     left_out = (report.too_small, report.too_short, report.beyond_end, report.unconfirmed)
-    assert left_out == (20 + 10, 2, 9, 1)
+    assert left_out == (20 + 10, 1, 9, 1)
+    assert report.short == 1, "the one that begins three frames before the end"
     assert sorted(path.name for path in (tmp_path / "out" / "frames").iterdir()) == ["walk-0001", "walk-0003"]
 
 
@@ -299,7 +320,8 @@ def test_tracklets_end_where_the_camera_turns_to_infrared(tmp_path: Path) -> Non
     assert ingest_video(video, tmp_path / "given", config=given).tracklets == 1
     few = IngestConfig(tracks=tracks, min_frames=50)
     report = ingest_video(video, tmp_path / "few", config=few)
-    assert (report.tracklets, report.too_short) == (2, 1)
+    assert (report.tracklets, report.short, report.too_short) == (2, 1, 0)
+    assert [len(row.frames) for row in open_archive(tmp_path / "few" / "short")] == [40]
 
 
 def test_killed_while_pieces_are_moved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -14,6 +14,7 @@ from xreid.retrieval.mot import TrackedBox
 
 _QUALITY = 95
 FRAMES = "frames"
+SHORT = "short"  # folder of an ingest for tracklets that are too short: the same files as beside it
 
 XYWH = tuple[float, float, float, float]  # left, top, width, height; pixels
 
@@ -99,7 +100,7 @@ def as_jpeg(image: Image) -> bytes:
 
 
 class CropWriter:
-    """Writes the crops of tracklets that reach a least length; those of shorter ones never touch the disk.
+    """Writes the crops of tracklets that reach a least length; those of shorter ones lie apart, in `short`.
 
     Args:
         out: Folder of the ingest.
@@ -109,7 +110,7 @@ class CropWriter:
 
     def __init__(self, out: Path, *, min_frames: int, name_of: Callable[[int], str]) -> None:
         self.out, self.min_frames, self.name_of = out, min_frames, name_of
-        self.too_short = 0
+        self.short: dict[str, list[Crop]] = {}
         self.names: dict[int, str] = {}
         self.written: dict[str, list[Crop]] = {}
         self._waiting: dict[int, list[Crop]] = defaultdict(list)
@@ -135,15 +136,20 @@ class CropWriter:
             self._begin(key)
 
     def forget(self, *, before: int) -> None:
-        """Give up tracklets that were last seen before that frame without reaching the least length."""
+        """Put tracklets apart that were last seen before that frame without reaching the least length."""
         for key in [key for key, held in self._waiting.items() if held[-1].frame < before]:
-            del self._waiting[key]
-            self.too_short += 1
+            self._put_apart(key)
 
     def close(self) -> None:
-        """Give up all tracklets that have not reached the least length."""
-        self.too_short += len(self._waiting)
-        self._waiting.clear()
+        """Put all tracklets apart that have not reached the least length."""
+        for key in list(self._waiting):
+            self._put_apart(key)
+
+    def _put_apart(self, key: int) -> None:
+        name = self.name_of(key)
+        self.short[name] = []
+        for held in self._waiting.pop(key):
+            self._put(self.out / SHORT, name, held, among=self.short[name])
 
     def _begin(self, key: int) -> None:
         name = self.names[key] = self.name_of(key)
@@ -152,13 +158,24 @@ class CropWriter:
             self._write(name, held)
 
     def _write(self, name: str, crop: Crop) -> None:
-        if not self.written[name]:
-            (self.out / FRAMES / name).mkdir(parents=True, exist_ok=True)
-        (self.out / frame_file(name, crop.frame)).write_bytes(crop.jpeg)
-        values = {field: getattr(crop, field) for field in Crop.__dataclass_fields__}
-        self.written[name].append(Crop(**{**values, "jpeg": b""}))
+        self._put(self.out, name, crop, among=self.written[name])
+
+    @staticmethod
+    def _put(folder: Path, name: str, crop: Crop, *, among: list[Crop]) -> None:
+        if not among:
+            (folder / FRAMES / name).mkdir(parents=True, exist_ok=True)
+        (folder / frame_file(name, crop.frame)).write_bytes(crop.jpeg)
+        among.append(replace(crop, jpeg=b""))
 
 
 def frame_file(name: str, frame: int) -> str:
     """Where a crop lies, relative to the ingest's folder."""
     return f"{FRAMES}/{name}/{frame:06d}.jpg"
+
+
+def put_apart(out: Path, name: str) -> None:
+    """Move the crops of a tracklet of an ingest to those that are too short; done already, if killed here."""
+    before, after = out / FRAMES / name, out / SHORT / FRAMES / name
+    if before.is_dir():
+        after.parent.mkdir(parents=True, exist_ok=True)
+        before.rename(after)

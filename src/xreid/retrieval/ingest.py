@@ -6,6 +6,7 @@ The folder, once finished:
     moments.parquet          recording, frame, time and box of every crop (`moments`)
     quality.parquet          the parts of each tracklet's quality (`quality`)
     tracks.txt               the boxes in MOT format
+    short/                   the same of tracklets that are too short: a folder of tracklets of its own
     ingest.json              options, counts, SHA-256 of the source, versions
 Until then `.ingest/` holds the finished stretches, and tracklets.parquet is missing. Live, background.npz is
 what the detector had learnt at the end, and ingest.json says who may go on in the next file (`bridge`).
@@ -35,7 +36,7 @@ from xreid.retrieval.bridge import (
     read_state,
     write_state,
 )
-from xreid.retrieval.crops import FRAMES, Crop
+from xreid.retrieval.crops import FRAMES, SHORT, Crop, put_apart
 from xreid.retrieval.detect_auto import choose_detector
 from xreid.retrieval.detections import State
 from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
@@ -117,6 +118,7 @@ class _Found:
 
     Attributes:
         crops: By name, in order of frames.
+        short: Those of tracklets that were too short from the start.
         counts: Sums over the stretches.
         last_frame: Number of the last frame.
         next_id: First free number for tracklets.
@@ -127,6 +129,7 @@ class _Found:
     """
 
     crops: dict[str, list[Crop]]
+    short: dict[str, list[Crop]]
     counts: Counter[str]
     last_frame: int
     next_id: int
@@ -167,18 +170,17 @@ class _Ingest:
         changes = self._changes(found)
         cuts, persons = self._cuts(found, changes)
         crops = self._cut_up(found, cuts)
-        report, kept = self._judge(found, crops)
+        report, kept, short = self._judge(found, crops)
         if self.goes_on and (state := read_state(self._last_state())) is not None:
             write_state(self.out / STATE, state)
         if not kept and not may_be_empty:
             self._undo()
             raise self._nothing(report)
-        for name in (found.crops.keys() | crops.keys()) - kept.keys():
-            shutil.rmtree(self.out / FRAMES / name, ignore_errors=True)  # gone already, if killed here before
-        records = Records(
-            self.out, source=self.source.path, recording=self.identity["source"], config=self.config
-        )
-        written = records.write(kept) if kept else {}
+        for name in sorted(short.keys() & crops.keys()):
+            put_apart(self.out, name)
+        if short:
+            self._records(self.out / SHORT).write(short)
+        written = self._records(self.out).write(kept) if kept else {}
         report = IngestReport(
             **{**asdict(report), **written, "switches": len(changes), "person_switches": persons}
         )
@@ -188,6 +190,9 @@ class _Ingest:
         )
         shutil.rmtree(self.work)
         return report
+
+    def _records(self, out: Path) -> Records:
+        return Records(out, source=self.source.path, recording=self.identity["source"], config=self.config)
 
     def _changes(self, found: _Found) -> list[int]:
         """Numbers of the first frames of another modality than before."""
@@ -239,7 +244,7 @@ class _Ingest:
 
     def _undo(self) -> None:
         """Remove what this ingest wrote, and `out` unless somebody else's files are in it."""
-        for folder in (self.work, self.out / FRAMES):
+        for folder in (self.work, self.out / FRAMES, self.out / SHORT):
             shutil.rmtree(folder, ignore_errors=True)
         with suppress(OSError):
             self.out.rmdir()
@@ -248,6 +253,7 @@ class _Ingest:
         """Run the stretches that are not on disk; returns all of them."""
         job = self._job(tell)
         crops: dict[str, list[Crop]] = defaultdict(list)
+        short = dict[str, list[Crop]]()
         counts: Counter[str] = Counter()
         numbers, chromas = array("q"), array("d")
         anchor, next_id, index, ended = Anchor(), self._first_id(), 0, False
@@ -264,6 +270,7 @@ class _Ingest:
                 write_json(file, segment.to_json())
             for name, more in segment.tracklets.items():
                 crops[name] += more
+            short |= segment.short
             counts.update(segment.counts)
             numbers.extend(number for number, _ in segment.chromas)
             chromas.extend(value for _, value in segment.chromas)
@@ -271,6 +278,7 @@ class _Ingest:
             anchor, next_id, ended, index = segment.next, segment.next_id, segment.ended, index + 1
         return _Found(
             crops=dict(crops),
+            short=short,
             counts=counts,
             last_frame=anchor.number - 1,
             next_id=next_id,
@@ -338,29 +346,30 @@ class _Ingest:
 
     def _judge(
         self, found: _Found, pieces: dict[str, list[Crop]]
-    ) -> tuple[IngestReport, dict[str, list[Crop]]]:
+    ) -> tuple[IngestReport, dict[str, list[Crop]], dict[str, list[Crop]]]:
+        """The report, the tracklets, and those that are too short."""
         least = 1 if self.config.stills else self.config.min_frames
         edge = set(found.continues)
         if self.goes_on:
             edge |= set(open_at(pieces, end_s=found.last_s, gap_s=self.config.max_gap_s))
         kept = {n: crops for n, crops in sorted(pieces.items()) if len(crops) >= least or n in edge}
-        counts = dict(found.counts)
-        counts["too_short"] += len(pieces) - len(kept)
+        short = dict(sorted((found.short | {n: pieces[n] for n in pieces.keys() - kept.keys()}).items()))
+        counts = {**found.counts, "short": len(short)}
         counts["missing"] = max(0, (self.source.stated or 0) - found.last_frame - counts["damaged"])
         if self.tracks is not None:
-            all_tracks = len(self.tracks.lengths())
             counts |= {
-                "too_short": all_tracks - len(found.crops) + len(pieces) - len(kept),
+                "too_short": len(self.tracks.lengths()) - len(found.crops),
                 "beyond_end": sum(
                     len(boxes) for frame, boxes in self.tracks.by_frame.items() if frame > found.last_frame
                 ),
                 "unconfirmed": self.tracks.unconfirmed,
                 "ignored": self.tracks.ignored,
             }
-        return IngestReport(**counts), kept
+        return IngestReport(**counts), kept, short
 
     def _nothing(self, report: IngestReport) -> DataError:
-        left_out = ", ".join(f"{count} {text}" for text, count in report.left_out().items())
+        all_short = replace(report, too_short=report.too_short + report.short)
+        left_out = ", ".join(f"{count} {text}" for text, count in all_short.left_out().items())
         if self.tracks is not None and report.beyond_end:
             todo = "Check that the tracks belong to this video."
         elif self.tracks is not None:

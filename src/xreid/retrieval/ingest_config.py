@@ -36,7 +36,7 @@ class IngestConfig:
         fps: Frame rate of a folder of images (default 10), or of a video that names none.
         every: Use every n-th frame.
         batch: Frames that a detector looks at together; changes what a network finds by rounding only.
-        min_frames: Shorter tracklets are left out (with --stills the least is 1).
+        min_frames: Shorter tracklets are kept apart, in the folder short (with --stills the least is 1).
         min_height: Boxes lower than this many pixels are left out.
         margin: Added to each side of a box, as a share of its size.
         max_gap_s: Seconds without detection after which a track ends.
@@ -197,7 +197,8 @@ class IngestReport:
         damaged: Frames that could not be decoded.
         concealed: Frames that the decoder had to repair; used.
         missing: Frames that the container states beyond those found: a truncated or damaged file.
-        too_short: Tracklets left out as too short.
+        short: Tracklets that are too short, kept apart.
+        too_short: Given tracks left out as too short (--tracks).
         too_small: Boxes left out as too low, or outside the picture.
         unstable: Boxes left out as a moment's jump in size.
         switches: Changes between visible and infrared within the recording.
@@ -217,6 +218,7 @@ class IngestReport:
     damaged: int = 0
     concealed: int = 0
     missing: int = 0
+    short: int = 0
     too_short: int = 0
     too_small: int = 0
     unstable: int = 0
@@ -252,5 +254,6 @@ class IngestReport:
             "person_switches": "tracks split where another person begins",
             "low_quality": "tracklets of low quality",
             "unmoved": "of them never move: most likely things (quality 0)",
+            "short": "more tracklets too short, kept apart in the folder short",
         }
         return {text: getattr(self, name) for name, text in words.items() if getattr(self, name)}

@@ -42,6 +42,7 @@ class Segment:
         next_id: First free number for detected tracklets.
         counts: Fields of IngestReport that add up over stretches.
         tracklets: The boxes of each tracklet; their crops lie on disk.
+        short: Those of tracklets that are too short; their crops lie apart (`crops.SHORT`).
         chromas: Number and chroma (see `spectrum`) of every frame that was used.
         last_s: Seconds of the last frame.
         continues: Tracklets that go on from the file before (see `bridge`).
@@ -52,28 +53,34 @@ class Segment:
     next_id: int
     counts: dict[str, int] = field(default_factory=dict)
     tracklets: dict[str, list[Crop]] = field(default_factory=dict)
+    short: dict[str, list[Crop]] = field(default_factory=dict)
     chromas: list[tuple[int, float]] = field(default_factory=list)
     last_s: float = 0.0
     continues: dict[str, str] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        rows = {name: [_values(crop) for crop in crops] for name, crops in self.tracklets.items()}
-        return {**asdict(self), "tracklets": rows}
+        return {**asdict(self), "tracklets": _rows(self.tracklets), "short": _rows(self.short)}
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Segment:
         """From plain values."""
-        names = [name for name in Crop.__dataclass_fields__ if name != "jpeg"]
-        tracklets = {
-            key: [Crop(**dict(zip(names, row, strict=True))) for row in rows]
-            for key, rows in value["tracklets"].items()
-        }
-        return cls(**{**value, "next": Anchor(**value["next"]), "tracklets": tracklets})
+        crops = {name: _crops(value.get(name, {})) for name in ("tracklets", "short")}
+        return cls(**{**value, "next": Anchor(**value["next"]), **crops})
 
 
-def _values(crop: Crop) -> list[float]:
-    return [getattr(crop, name) for name in Crop.__dataclass_fields__ if name != "jpeg"]
+_VALUES = [name for name in Crop.__dataclass_fields__ if name != "jpeg"]
+
+
+def _rows(tracklets: dict[str, list[Crop]]) -> dict[str, list[list[float]]]:
+    return {key: [[getattr(crop, n) for n in _VALUES] for crop in crops] for key, crops in tracklets.items()}
+
+
+def _crops(tracklets: dict[str, list[list[float]]]) -> dict[str, list[Crop]]:
+    return {
+        key: [Crop(**dict(zip(_VALUES, row, strict=True))) for row in rows]  # type: ignore[arg-type]
+        for key, rows in tracklets.items()
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +141,6 @@ class SegmentJob:
             "damaged": reading.damaged,
             "concealed": reading.concealed,
             "too_small": cutting.too_small,
-            "too_short": cutting.writer.too_short,
             "unstable": cutting.gate.dropped,
         }
         segment = Segment(
@@ -143,6 +149,7 @@ class SegmentJob:
             next_id=cutting.next_id,
             counts=counts,
             tracklets={name: crops for name, crops in cutting.writer.written.items() if crops},
+            short=cutting.writer.short,
             chromas=cutting.chromas,
             last_s=cutting.last_s,
             continues=cutting.continues,
