@@ -11,7 +11,6 @@ import pytest
 from tests.retrieval.killing import every, killer
 from tests.retrieval.sets import make_set, other_model
 from xreid.core.embeddings import EmbeddingSet
-from xreid.core.errors import DataError
 from xreid.core.tracklets import TrackletTable
 from xreid.retrieval.alerts import Alert, AlertLog
 from xreid.retrieval.answers import answers_folder
@@ -19,6 +18,7 @@ from xreid.retrieval.cases import Cases
 from xreid.retrieval.forgetting import forget_erased, forget_watched
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_again import embed_again
+from xreid.retrieval.gallery_receipts import UnfinishedError
 from xreid.retrieval.queries import queries_from_gallery, queries_from_set, together
 from xreid.retrieval.watch import WatchList, watched
 
@@ -147,15 +147,21 @@ def test_a_damaged_watch_list_keeps_the_receipt_open(
     path = answers_folder(gallery) / "watch.json"
     before = path.read_text()
     path.write_text(json.dumps({"format": 1}))
-    with pytest.raises(DataError, match=r"watch\.json is damaged"):
+    with pytest.raises(UnfinishedError, match=r"watch\.json is damaged"):
         gallery.erase(names=WORDS)
     assert len(gallery) == 37, "erased from the gallery all the same"
+    assert [judgement.verdict for judgement in Cases(path.parent).all()[0].judgements] == ["rejected"]
+    assert [alert.tracklet for alert in AlertLog(path.parent).alerts()] == ["a12", "a9"], "but a11"
+    with pytest.raises(UnfinishedError, match=r"watch\.json is damaged"):
+        gallery.erase(names=WORDS)
     with caplog.at_level(logging.WARNING):
         assert gallery.append(make_set(4, seed=8, prefix="z"), name="later") is not None
     assert "is not finished" in caplog.text
     assert gallery.receipts()[0].finished is None
     path.write_text(before)
-    gallery.append(make_set(4, seed=9, prefix="y"), name="latest")
+    (receipt,) = gallery.receipts()
+    assert gallery.erase(names=WORDS).id == receipt.id, "asked for again, it is the same erasure"
+    assert gallery.receipts()[0].finished
     assert gallery.receipts()[0].forgotten["examples"] == 2
     assert [person.name for person in WatchList(path.parent).people] == ["one", "three"]
 

@@ -117,15 +117,20 @@ class ReembedOptions(GalleryOptions):
 def erase(options: EraseOptions) -> None:
     """Run `erase`."""
     from xreid.retrieval.gallery import Gallery
+    from xreid.retrieval.gallery_receipts import UnfinishedError
 
     gallery = Gallery.open(options.gallery)
-    receipt = gallery.erase(
-        names=options.tracklets,
-        identities=options.person,
-        asked_by=_login() if options.by is None else options.by,
-        reason=options.reason,
-        dry_run=options.dry_run,
-    )
+    try:
+        receipt = gallery.erase(
+            names=options.tracklets,
+            identities=options.person,
+            asked_by=_login() if options.by is None else options.by,
+            reason=options.reason,
+            dry_run=options.dry_run,
+        )
+    except UnfinishedError as error:
+        _tell(gallery, error.receipt, copy=options.receipt)
+        raise
     _tell(gallery, receipt, copy=options.receipt)
 
 
@@ -147,21 +152,25 @@ def receipts(options: ReceiptsOptions) -> None:
     """Run `receipts`."""
     from xreid.retrieval.gallery import Gallery
 
-    for receipt in Gallery.open(options.gallery).receipts():
+    damaged: list[str] = []
+    for receipt in Gallery.open(options.gallery).receipts(damaged):
         if options.of is None or receipt.is_of(options.of):
             done = f"finished {receipt.finished}" if receipt.finished else "NOT FINISHED"
             why = f" ({receipt.reason})" if receipt.reason else ""
             count = f"{receipt.tracklets} {'tracklet' if receipt.tracklets == 1 else 'tracklets'}"
             print(f"{receipt.id}: {count}, asked by {receipt.asked_by or 'nobody named'}{why}, {done}")
+    if damaged:
+        raise DataError(f"{len(damaged)} of the receipts cannot be read", got="; ".join(damaged))
 
 
 def check(options: CheckOptions) -> None:
     """Run `check`."""
     from xreid.retrieval.gallery import Gallery
-    from xreid.retrieval.gallery_check import check_gallery
+    from xreid.retrieval.gallery_check import check_answers, check_gallery
 
     gallery = Gallery.open(options.gallery)
     faults = list(check_gallery(gallery, tell=tracklet_lines("gallery check")))
+    faults += check_answers(gallery)
     for fault in faults:
         print(fault)
     if faults:
@@ -252,6 +261,8 @@ def _tell(gallery: Gallery, receipt: Receipt, *, copy: Path | None) -> None:
     counted = "1 tracklet" if receipt.tracklets == 1 else f"{receipt.tracklets} tracklets"
     if receipt.dry_run:
         print(f"would erase {counted} of {len(gallery)}; nothing was changed")
+        for key, why in receipt.unread.items():
+            print(f"would not erase from set {key}, which cannot be read: {why}")
         return
     if not receipt.tracklets:
         print(f"nothing to erase; {len(gallery)} tracklets in {gallery.address}")
@@ -261,7 +272,8 @@ def _tell(gallery: Gallery, receipt: Receipt, *, copy: Path | None) -> None:
     if any(receipt.forgotten.values()):
         gone = ", ".join(f"{count} {what}" for what, count in receipt.forgotten.items() if count)
         print(f"and from its watch list, alerts and cases: {gone}")
-    print(f"receipt {receipt.id}{f', copied to {copy}' if copy else ''}")
+    done = "" if receipt.finished else ", not finished"
+    print(f"receipt {receipt.id}{done}{f', copied to {copy}' if copy else ''}")
     print(ELSEWHERE)
 
 

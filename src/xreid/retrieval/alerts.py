@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +18,8 @@ from typing import Any, Literal
 from xreid.core.errors import ConfigError, DataError, ProtocolError, XReidError
 from xreid.core.files import atomic_file
 from xreid.retrieval.answers import changing
+from xreid.retrieval.kept import TRACKLET_ID
+from xreid.retrieval.typed import record
 
 FILE = "alerts.jsonl"
 Word = Literal["right", "wrong", "seen"]
@@ -76,6 +78,14 @@ class Alert:
         return asdict(self)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Said:
+    """A line that says something about an alert."""
+
+    alert: str
+    said: Acknowledgement
+
+
 def alert_id(person: str, added: str, tracklet_id: str) -> str:
     """The id of an alert."""
     return hashlib.sha256(f"{person}\0{added}\0{tracklet_id}".encode()).hexdigest()[:16]
@@ -98,15 +108,37 @@ class AlertLog:
             DataError: The file is damaged.
         """
         found: dict[str, Alert] = {}
-        for line in self._lines():
-            if line.pop("kind") == "alert":
-                alert = Alert(**line)
-                found.setdefault(alert.id, alert)
-            else:
-                name = line.pop("alert")
-                if name in found:
-                    found[name] = replace(found[name], acknowledged=Acknowledgement(**line))
+        for number, text in enumerate(self._texts()[0], start=1):
+            try:
+                line = _line_of(text)
+            except ValueError as error:
+                raise DataError(
+                    f"line {number} of {self.path} is damaged",
+                    got=str(error)[:200],
+                    todo="Restore a backup, or remove that line.",
+                ) from error
+            if isinstance(line, Alert):
+                found.setdefault(line.id, line)
+            elif line.alert in found:
+                found[line.alert] = replace(found[line.alert], acknowledged=line.said)
         return list(found.values())
+
+    def tracklets(self) -> set[str]:
+        """Ids of all tracklets that it names, also in lines that are damaged.
+
+        Raises:
+            DataError: The file cannot be read.
+        """
+        lines, torn = self._texts()
+        found = {name.decode() for name in TRACKLET_ID.findall(torn)}
+        for text in lines:
+            try:
+                line = _line_of(text)
+            except ValueError:
+                found |= {name.decode() for name in TRACKLET_ID.findall(text)}
+            else:
+                found |= {line.tracklet_id} if isinstance(line, Alert) else set()
+        return found
 
     def add(self, alerts: Sequence[Alert]) -> list[Alert]:
         """Append those that are not in the log; returns them. They are on the disk then."""
@@ -136,33 +168,32 @@ class AlertLog:
             said = asdict(Acknowledgement(word=word, by=by, at=at, note=note))
             self._append([{"kind": "acknowledged", "alert": name, **said} for name in ids])
 
-    def forget(self, gone: Callable[[Alert], bool]) -> int:
-        """Erase alerts with all that was said about them; returns how many. The file is written anew."""
+    def forget(self, *, tracklets: Collection[str] = (), people: Collection[str] = ()) -> int:
+        """Erase alerts about tracklets and about watched people, with all that was said about them.
+
+        The file is written anew. A damaged line goes where it names one of them, and stays otherwise.
+
+        Returns:
+            How many alerts.
+        """
         if not self.path.exists():
             return 0
         with changing(self.folder):
-            names = {alert.id for alert in self.alerts() if gone(alert)}
-            if names:
-                kept = [line for line in self._lines() if line.get("id", line.get("alert")) not in names]
+            names, (lines, torn) = set[str](), self._texts()
+            kept = [text for text in lines if not _tells_of(text, tracklets, people, names)]
+            if len(kept) < len(lines) or torn:
                 with atomic_file(self.path) as temporary:
-                    temporary.write_text("".join(_dump(line) for line in kept), encoding="utf-8")
+                    temporary.write_bytes(b"".join(text + b"\n" for text in kept))
             return len(names)
 
-    def _lines(self) -> Iterator[dict[str, Any]]:
+    def _texts(self) -> tuple[list[bytes], bytes]:
+        """Its lines, and what a kill has left of a last one."""
         try:
             data = self.path.read_bytes() if self.path.exists() else b""
         except OSError as error:
             raise DataError(f"cannot read {self.path}: {error.strerror}") from error
-        for number, text in enumerate(data[: data.rfind(b"\n") + 1].splitlines(), start=1):
-            try:
-                line = json.loads(text)
-                if line["kind"] not in ("alert", "acknowledged"):
-                    raise ValueError(line["kind"])
-            except (ValueError, KeyError, TypeError) as error:
-                raise DataError(
-                    f"line {number} of {self.path} is damaged", got=str(error)[:80], todo="Restore a backup."
-                ) from error
-            yield line
+        whole = data.rfind(b"\n") + 1
+        return data[:whole].splitlines(), data[whole:]
 
     def _append(self, lines: Sequence[dict[str, Any]]) -> None:
         if not lines:
@@ -177,6 +208,32 @@ class AlertLog:
                 os.fsync(handle.fileno())
         except OSError as error:
             raise XReidError(f"cannot write {self.path}: {error.strerror}") from error
+
+
+def _line_of(text: bytes) -> Alert | _Said:
+    """A line of the log; ValueError where it is damaged."""
+    plain = json.loads(text)
+    kind = plain.pop("kind", None) if isinstance(plain, dict) else None
+    if kind == "alert":
+        return record(Alert, plain)
+    if kind != "acknowledged":
+        raise ValueError(f"it is of kind {str(kind)[:40]}")
+    name = record(str, plain.pop("alert", None), where="alert")
+    return _Said(alert=name, said=record(Acknowledgement, plain))
+
+
+def _tells_of(text: bytes, tracklets: Collection[str], people: Collection[str], names: set[str]) -> bool:
+    """Whether a line must go; ids of alerts that go are put into `names`."""
+    try:
+        line = _line_of(text)
+    except ValueError:
+        return any(one.encode() in text for one in (*tracklets, *map(json.dumps, people)))
+    if isinstance(line, _Said):
+        return line.alert in names
+    if line.tracklet_id not in tracklets and line.person not in people:
+        return False
+    names.add(line.id)
+    return True
 
 
 def _plain_alert(alert: Alert) -> dict[str, Any]:

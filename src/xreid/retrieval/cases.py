@@ -7,6 +7,7 @@ erasing a person from the gallery takes the person out of them (`forgetting`).
 from __future__ import annotations
 
 from collections.abc import Collection
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,7 +17,8 @@ from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import read_json, write_json
 from xreid.retrieval.answers import changing
 from xreid.retrieval.feedback import Feedback
-from xreid.retrieval.kept import NotHereError, is_id, make_folder, new_id
+from xreid.retrieval.kept import TRACKLET_ID, NotHereError, is_id, make_folder, new_id
+from xreid.retrieval.typed import record
 
 FOLDER = "cases"
 Word = Literal["confirmed", "rejected"]
@@ -88,12 +90,25 @@ class Cases:
         self.answers, self.folder = answers, answers / FOLDER
         self._read: dict[str, tuple[_Stamp, Case]] = {}
 
-    def all(self) -> list[Case]:
-        """All cases, newest first."""
-        if not self.folder.is_dir():
-            return []
-        paths = [path for path in self.folder.glob("[0-9a-f]*.json") if is_id(path.stem)]
-        found = [case for path in paths if (case := self._case(path)) is not None]
+    def all(self, damaged: dict[str, str] | None = None) -> list[Case]:
+        """All cases, newest first.
+
+        Args:
+            damaged: Takes, by id, what is wrong with those that cannot be read, which are left out.
+
+        Raises:
+            DataError: One cannot be read, and no `damaged` was given.
+        """
+        found = []
+        for path in self._paths():
+            try:
+                case = self._case(path)
+            except DataError as error:
+                if damaged is None:
+                    raise
+                damaged[path.stem] = str(error)
+                continue
+            found += [] if case is None else [case]
         return sorted(found, key=lambda case: (case.made, case.id), reverse=True)
 
     def get(self, name: str) -> Case:
@@ -112,13 +127,17 @@ class Cases:
 
         Raises:
             ConfigError: Several have that title.
+            DataError: None has, and one cannot be read, which may be it.
         """
-        found = [case for case in self.all() if text in (case.id, case.title)]
+        damaged: dict[str, str] = {}
+        found = [case for case in self.all(damaged) if text in (case.id, case.title)]
         if len(found) > 1:
             raise ConfigError(
                 f"several cases are called {text[:80]!r}",
                 expected="the id of one: " + ", ".join(f"{c.id} ({c.owner}, {c.made})" for c in found[:8]),
             )
+        if damaged and not found:
+            self._case(self.folder / f"{min(damaged)}.json")
         return found[0] if found else None
 
     def open(
@@ -164,20 +183,35 @@ class Cases:
             return self._write(replace(case, judgements=kept + new))
 
     def delete(self, name: str) -> None:
-        """Delete a case."""
+        """Delete a case, also one that cannot be read."""
         with changing(self.answers):
-            self.get(name)
+            with suppress(DataError):
+                self.get(name)
             (self.folder / f"{name}.json").unlink(missing_ok=True)
             self._read.pop(name, None)
 
     def ids(self) -> set[str]:
-        """All tracklets that a case names."""
-        return {one for case in self.all() for one in _named(case)}
+        """All tracklets that a case names, also one that is damaged."""
+        damaged: dict[str, str] = {}
+        sound = {one for case in self.all(damaged) for one in _named(case)}
+        return sound.union(*(self._ids_in(name) or () for name in damaged))
 
-    def forget(self, tracklets: Collection[str]) -> int:
-        """Take erased tracklets out of every case; returns how often one was named."""
-        gone, count = set(tracklets), 0
-        for seen in self.all() if gone else ():
+    def forget(self, tracklets: Collection[str], left: list[str] | None = None) -> int:
+        """Take erased tracklets out of every case.
+
+        Args:
+            tracklets: Their ids.
+            left: Takes what is wrong with cases that cannot be read and may name one of them.
+
+        Returns:
+            How often one was named.
+
+        Raises:
+            DataError: A case cannot be read and may name one of them, and no `left` was given. All others are
+                cleaned.
+        """
+        gone, count, damaged = set(tracklets), 0, dict[str, str]()
+        for seen in self.all(damaged) if gone else ():
             if gone.isdisjoint(_named(seen)):
                 continue
             with changing(self.answers):
@@ -191,11 +225,34 @@ class Cases:
                 )
                 count += len(_named(case)) - len(_named(kept))
                 self._write(kept)
+        faults = [why for name, why in damaged.items() if (ids := self._ids_in(name)) is None or ids & gone]
+        if faults and left is None:
+            raise DataError(faults[0])
+        if left is not None:
+            left += faults
         return count
 
     def queries_in_use(self) -> set[str]:
-        """Queries that a case still needs."""
+        """Queries that a case still needs.
+
+        Raises:
+            DataError: A case cannot be read, so that nobody knows which it needs.
+        """
         return {query for case in self.all() for query in case.queries}
+
+    def _paths(self) -> list[Path]:
+        found = self.folder.glob("[0-9a-f]*.json") if self.folder.is_dir() else ()
+        return sorted(path for path in found if is_id(path.stem))
+
+    def _ids_in(self, name: str) -> set[str] | None:
+        """Ids of tracklets in the bytes of a damaged case; None where they cannot be read."""
+        try:
+            data = (self.folder / f"{name}.json").read_bytes()
+        except FileNotFoundError:
+            return set()
+        except OSError:
+            return None
+        return {found.decode() for found in TRACKLET_ID.findall(data)}
 
     def _write(self, case: Case) -> Case:
         write_json(self.folder / f"{case.id}.json", asdict(case))
@@ -240,15 +297,14 @@ def _named(case: Case) -> tuple[str, ...]:
 
 
 def _from_file(path: Path) -> Case:
-    plain = read_json(path, what="case")
     try:
-        return Case(
-            **{
-                **plain,
-                "tracklets": tuple(plain["tracklets"]),
-                "queries": tuple(plain["queries"]),
-                "judgements": tuple(Judgement(**one) for one in plain["judgements"]),
-            }
-        )
-    except (KeyError, TypeError) as error:
-        raise DataError(f"case {path} is damaged", got=str(error), todo="Put it aside.") from error
+        found = record(Case, read_json(path, what="case"))
+        if found.id != path.stem:
+            raise ValueError(f"its id is {found.id[:40]!r}")
+    except (DataError, ValueError) as error:
+        raise DataError(
+            f"case {path} is damaged",
+            got=str(error)[:200],
+            todo="Restore it from a backup, or delete the file.",
+        ) from error
+    return found

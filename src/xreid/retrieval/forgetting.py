@@ -7,22 +7,27 @@ it, follow at the next check of the watch list or search of a case, from the rec
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+import logging
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from xreid.core.errors import XReidError
 from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector
 from xreid.retrieval.watch import Watched, WatchExample, WatchList, without_examples
 
+_log = logging.getLogger(__name__)
+
 
 class Gone(Protocol):
     """What says what was erased: a gallery, or what keeps its rows."""
 
-    def receipts(self) -> list[Receipt]:
-        """What was erased, in order."""
+    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
+        """What was erased, in order; faults of receipts that cannot be read go to `damaged`, where given."""
         ...
 
     def present(self, ids: Collection[str]) -> set[str]:
@@ -39,15 +44,22 @@ class Forgotten:
         people: Watched people of whom no example was left.
         alerts: Alerts, with all that was said about them.
         judgements: Confirmed and rejected tracklets of cases.
+        left: Files that may still tell of somebody who was erased, because they are damaged, and why.
     """
 
     examples: int = 0
     people: int = 0
     alerts: int = 0
     judgements: int = 0
+    left: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.examples or self.people or self.alerts or self.judgements)
+        return any(self.counts.values())
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """What was erased, by its name."""
+        return {name: value for name, value in vars(self).items() if name != "left"}
 
 
 def forget_watched(folder: Path, names: Collection[str]) -> Forgotten:
@@ -59,47 +71,76 @@ def forget_watched(folder: Path, names: Collection[str]) -> Forgotten:
     """
     if not folder.is_dir():
         return Forgotten()
-    alerts = AlertLog(folder).forget(lambda alert: alert.person in names)
+    alerts = AlertLog(folder).forget(people=names)
     before, after = WatchList(folder).change(
         lambda people: tuple(one for one in people if one.name not in names)
     )
     return Forgotten(examples=_count(before) - _count(after), people=len(before) - len(after), alerts=alerts)
 
 
-def forget_erased(gallery: Gone, folder: Path) -> Forgotten:
+def forget_erased(gallery: Gone, folder: Path, *, only: Collection[str] | None = None) -> Forgotten:
     """Erase what a gallery's receipts say was erased there, and alerts and feedback about what is gone.
 
     Examples are known by their vector's hash, which a receipt holds, or, where another model has embedded the
     gallery since they were added, by their id that is gone and the hash of their name. A watched person's own
     end and not the gallery's retention decides about examples that were removed by age.
 
+    A damaged file hinders no other: what cannot be cleaned is in `left`, and in the log.
+
     Args:
         gallery: The gallery.
         folder: Of the answers; may be missing.
+        only: Tracklets that are gone; None: all that are not in the gallery.
     """
     if not folder.is_dir():
         return Forgotten()
-    receipts = [receipt for receipt in gallery.receipts() if receipt.kind == "erase" and not receipt.dry_run]
-    watch, log, cases = WatchList(folder), AlertLog(folder), Cases(folder)
-    shown = {one.id for person in watch.people for one in person.examples if one.id is not None}
-    told = {alert.tracklet_id for alert in log.alerts()} | cases.ids()
-    gone = (shown | told) - gallery.present(shown | told)
+    watch, log, cases, left = WatchList(folder), AlertLog(folder), Cases(folder), list[str]()
+    damaged: list[str] = []
+    receipts = [r for r in gallery.receipts(damaged) if r.kind == "erase" and not r.dry_run]
+    for text in damaged:  # of older erasures; `gallery check` says so, too
+        _log.warning("%s", text)
+    people: tuple[Watched, ...] = ()
+    told: set[str] = set()
+    with _noted(left):
+        people = watch.people
+    with _noted(left):
+        told |= log.tracklets()
+    told |= cases.ids()
+    told |= {one.id for person in people for one in person.examples if one.id is not None}
+    gone = told - gallery.present(told) if only is None else told & set(only)
 
-    def left(people: tuple[Watched, ...]) -> tuple[Watched, ...]:
+    def kept(people: tuple[Watched, ...]) -> tuple[Watched, ...]:
         return without_examples(people, lambda one: _erased(one, receipts, gone))
 
-    people = watch.people
-    nobody = {person.name for person in people} - {person.name for person in left(people)}
+    nobody = {person.name for person in people} - {person.name for person in kept(people)}
     # The watch list comes last: it says whose alerts go with them, also after a kill.
-    alerts = log.forget(lambda alert: alert.tracklet_id in gone or alert.person in nobody)
-    judgements = cases.forget(gone)
-    before, after = watch.change(left)
+    alerts = judgements = 0
+    with _noted(left):
+        alerts = log.forget(tracklets=gone, people=nobody)
+    with _noted(left):
+        judgements = cases.forget(gone, left)
+    before, after = people, people
+    if people:
+        with _noted(left):
+            before, after = watch.change(kept)
+    for text in left:
+        _log.warning("%s may still tell of somebody who was erased: %s", folder, text)
     return Forgotten(
         examples=_count(before) - _count(after),
         people=len(before) - len(after),
         alerts=alerts,
         judgements=judgements,
+        left=tuple(left),
     )
+
+
+@contextmanager
+def _noted(left: list[str]) -> Iterator[None]:
+    """Note what cannot be read or written, and go on."""
+    try:
+        yield
+    except XReidError as error:
+        left.append(str(error))
 
 
 def _erased(example: WatchExample, receipts: Sequence[Receipt], gone: Collection[str]) -> bool:

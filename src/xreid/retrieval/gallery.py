@@ -12,12 +12,13 @@ from __future__ import annotations
 import time
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
-from xreid.core.errors import ConfigError, ProtocolError
+from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.gallery_address import open_store
 from xreid.retrieval.gallery_answers import GalleryAnswers
@@ -138,6 +139,7 @@ class Gallery(GalleryAnswers):
 
         Raises:
             ProtocolError: A name or a person is not in the gallery, or none was named; nothing is erased.
+            UnfinishedError: They were erased wherever it could be read, and something could not.
         """
         texts = {"names": sorted(set(names)), "identities": sorted(set(identities))}
         if not names and not identities:
@@ -145,24 +147,13 @@ class Gallery(GalleryAnswers):
         request = Request(
             kind="erase", asked_by=asked_by, reason=reason, texts=texts, criteria={}, dry_run=dry_run
         )
-        with self._store.changing():
-            gone: dict[str, Entry] = {}
-            missing: list[str] = []
-            for text in texts["names"]:
-                found = self._named(text)
-                missing += [] if found else [text]
-                gone.update({entry.id: entry for entry in found})
-            for text in texts["identities"]:
-                found = list(self.walk(Filter(identities=(text,))))
-                missing += [] if found else [text]
-                gone.update({entry.id: entry for entry in found})
-            if missing:
-                raise ProtocolError(
-                    f"not in {self.address}: {', '.join(missing[:5])}",
-                    expected="names of tracklets, or identities, that the gallery holds",
-                    todo="Nothing was erased.",
-                )
-            return self._erase(request, list(gone.values()))
+        try:
+            return self._erase_asked(request)
+        except DataError:  # whoever can be erased is, though a set cannot be read
+            readable = self._store.partly()
+            if readable is None:
+                raise
+            return Gallery(readable)._erase_asked(request)
 
     def expire(
         self,
@@ -245,8 +236,35 @@ class Gallery(GalleryAnswers):
         self._store.add(stored, embeddings, labels=labels)
         return stored
 
+    def _erase_asked(self, request: Request) -> Receipt:
+        before = [receipt for receipt in self._store.receipts([]) if receipt.finished is None]
+        with self._store.changing():
+            gone: dict[str, Entry] = {}
+            missing: list[str] = []
+            for column, texts in request.texts.items():
+                for text in texts:
+                    rules = Filter(identities=(text,))
+                    found = self._named(text) if column == "names" else list(self.walk(rules))
+                    missing += [] if found else [text]
+                    gone.update({entry.id: entry for entry in found})
+            for receipt in before if not gone and not request.dry_run else ():
+                if all(
+                    receipt.asked_for(column, t) for column, texts in request.texts.items() for t in texts
+                ):
+                    return self._store.finish(receipt.id)  # the same, asked for again
+            if missing:
+                unread = [f"set {key}: {why}" for key, why in self._store.unread().items()]
+                raise ProtocolError(
+                    f"not in {self.address}: {', '.join(missing[:5])}",
+                    expected="names of tracklets, or identities, that the gallery holds",
+                    got="sets that cannot be read: " + "; ".join(unread)[:1000] if unread else "",
+                    todo="Nothing was erased.",
+                )
+            return self._erase(request, list(gone.values()))
+
     def _erase(self, request: Request, gone: list[Entry]) -> Receipt:
         ids = [entry.id for entry in gone]
         vectors = self.vectors(ids) if ids else np.empty((0, 0), dtype=np.float32)
         receipt = receipt_of(request, gone, vectors, gallery=self.address)
+        receipt = replace(receipt, unread=self._store.unread())
         return self._store.erase(ids, receipt) if ids and not request.dry_run else receipt

@@ -200,9 +200,16 @@ class GalleryAnswers:
         """How many tracklets of each set are infrared, by its key."""
         return self._store.infrared()
 
-    def receipts(self) -> list[Receipt]:
-        """What was erased, when and on whose word, in order."""
-        return self._store.receipts()
+    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
+        """What was erased, when and on whose word, in order.
+
+        Args:
+            damaged: Takes what is wrong with receipts that cannot be read, which are left out.
+
+        Raises:
+            DataError: One cannot be read, and no `damaged` was given.
+        """
+        return self._store.receipts(damaged)
 
     def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
         """A whole set, and the labels of its rows that have their own, by id.

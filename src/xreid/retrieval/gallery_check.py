@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import XReidError
 from xreid.core.pacing import Tell
+from xreid.retrieval.alerts import AlertLog
+from xreid.retrieval.answers import FOLDER
+from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector, hashed
+from xreid.retrieval.uploaded_queries import Queries
+from xreid.retrieval.watch import WatchList
 
 
 def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) -> Iterator[str]:
@@ -20,7 +26,9 @@ def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) ->
         gallery: The gallery.
         tell: Called with tracklets done and to do.
     """
-    receipts, done, total = gallery.receipts(), 0, len(gallery)
+    damaged: list[str] = []
+    receipts, done, total = gallery.receipts(damaged), 0, len(gallery)
+    yield from damaged
     for receipt in receipts:
         if receipt.finished is None:
             yield f"receipt {receipt.id} is not finished: erase again, under the names that were asked for"
@@ -39,6 +47,26 @@ def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) ->
                 yield f"{what}: {back} tracklets that receipt {receipt.id} says are erased are here again"
         done += len(embeddings)
         tell(done, total)
+
+
+def check_answers(gallery: Gallery) -> Iterator[str]:
+    """What is wrong with the watch list, the alerts, the cases and their pictures in a gallery's folder."""
+    folder = Path(gallery.address) / FOLDER
+    if not folder.is_dir():
+        return
+    damaged: dict[str, str] = {}
+    cases = Cases(folder).all(damaged)
+    yield from damaged.values()
+    for read in (lambda: WatchList(folder).people, AlertLog(folder).alerts):
+        try:
+            read()
+        except XReidError as error:
+            yield str(error)
+    for name in dict.fromkeys(name for case in cases for name in case.queries):
+        try:
+            Queries(folder).query(name)
+        except XReidError as error:
+            yield str(error)
 
 
 def erased_in(embeddings: EmbeddingSet, receipt: Receipt) -> int:

@@ -20,7 +20,7 @@ import os
 import shutil
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,9 +35,10 @@ from xreid.retrieval.forgetting import forget_erased
 from xreid.retrieval.gallery_folder_answers import FolderAnswers
 from xreid.retrieval.gallery_manifest import SETS, Manifest
 from xreid.retrieval.gallery_packs import packed_again, rewritten, small_folders
-from xreid.retrieval.gallery_parts import Member, Part, StaleError, open_part
-from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector, hashed, now
-from xreid.retrieval.gallery_rows import StoredSet
+from xreid.retrieval.gallery_parts import Member, Part, names_in, open_part
+from xreid.retrieval.gallery_receipts import Receipt, UnfinishedError, hash_of_vector, hashed, now
+from xreid.retrieval.gallery_rows import StoredSet, row_id
+from xreid.retrieval.gallery_said import StaleError
 
 NEXT = "next"  # where another model's sets are made ready
 _log = logging.getLogger(__name__)
@@ -69,11 +70,7 @@ class FolderStore(FolderAnswers):
         with _locked(self.folder):
             self._look()
             self._clear()
-            for number in self._manifest.unfinished:
-                try:
-                    self._finish(Receipt.load(self._receipt(number)))
-                except XReidError as error:  # `check` and `receipts` say so, too
-                    _log.warning("erasure %s is not finished: %s", number, error)
+            self._finish_all()
             yield
 
     def add(self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: Mapping[str, Labels]) -> None:
@@ -83,17 +80,26 @@ class FolderStore(FolderAnswers):
         self._pack()
 
     def drop(self, stored: StoredSet) -> None:
-        """Remove a set. Within `changing`."""
+        """Remove a set, with the labels of its rows. Within `changing`."""
         folder, sets = self._manifest.home_of(stored)
         try:
             part = open_part(self.folder / folder, sets)
+            keep = {s.key: np.arange(0 if s == stored else s.rows) for s in sets}
+            manifest = rewritten(self._manifest, part, keep, home=self.folder)
         except (DataError, StaleError):  # damaged: it can be removed all the same
-            self._commit(self._manifest.without(stored))
-            return
-        member = next(member for member in part.members if member.stored == stored)
-        ids = [entry_id.decode() for entry_id in part.ids[member.start : member.stop].tolist()]
-        keep = {one.stored.key: np.arange(0 if one is member else one.stored.rows) for one in part.members}
-        self._commit(rewritten(self._manifest, part, keep, home=self.folder), drop=ids)
+            manifest = self._manifest.without(stored)
+        self._commit(manifest, drop=self._without_rows(manifest))
+
+    def _without_rows(self, manifest: Manifest) -> set[str]:
+        """Ids that have labels and no row; none as long as a set cannot be read, whose they may be."""
+        labelled = set(self._labels(self._manifest))
+        for folder, sets in manifest.folders.items() if labelled else ():
+            names = names_in(self.folder / folder)
+            if len(names) != sum(stored.rows for stored in sets):
+                return set()
+            keys = (stored.key for stored in sets for _ in range(stored.rows))
+            labelled -= {row_id(key, name) for key, name in zip(keys, names, strict=True)}
+        return labelled
 
     def set_labels(self, labels: Mapping[str, Labels]) -> None:
         """Give rows these labels instead of those they have. Within `changing`."""
@@ -106,7 +112,7 @@ class FolderStore(FolderAnswers):
             The receipt, finished.
 
         Raises:
-            XReidError: Something of them is left; the receipt stays unfinished.
+            UnfinishedError: Something of them may be left.
         """
         gone, manifest = [i.encode() for i in ids], self._manifest
         for part in self.snapshot().parts:
@@ -120,7 +126,18 @@ class FolderStore(FolderAnswers):
             unfinished=(*manifest.unfinished, receipt.id),
         )
         self._commit(manifest, drop=ids)
-        return self._finish(receipt)
+        finished = self._finish(receipt, ids)
+        self._finish_all()  # of those that waited for what this one has erased
+        return finished
+
+    def partly(self) -> FolderStore:
+        """The same, without sets that cannot be read."""
+        return FolderStore(self.folder, partly=True)
+
+    def finish(self, number: str) -> Receipt:
+        """Look again whether anything is left of an erasure. Within `changing`."""
+        receipt = Receipt.load(self._receipt(number))
+        return receipt if receipt.finished else self._finish(receipt)
 
     def exchange(self, sets: Sequence[tuple[StoredSet, Path]]) -> None:
         """Put these sets, which lie in folders, in the place of all that are there. Within `changing`."""
@@ -139,16 +156,25 @@ class FolderStore(FolderAnswers):
         self._commit(replace(self._manifest, receipts=(*self._manifest.receipts, receipt.id)))
 
     def _pack(self) -> bool:
-        """Pack small sets, where there are many; whether a pack was made."""
-        names = small_folders(list(self._manifest.folders.items()))
-        if not names:
-            return False
-        try:
-            self._commit(packed_again(self._manifest, names, home=self.folder))
-        except (XReidError, StaleError) as error:  # what was appended stays appended
-            _log.warning("%s: small sets could not be packed: %s", self.folder, error)
-            return False
-        return True
+        """Pack small sets, where there are many; whether a pack was made. Damaged ones are left alone."""
+        left: dict[str, str] = {}
+        while names := small_folders(
+            [each for each in self._manifest.folders.items() if each[0] not in left]
+        ):
+            try:
+                packed, damaged = packed_again(self._manifest, names, home=self.folder)
+            except XReidError as error:  # what was appended stays appended
+                _log.warning("%s: small sets could not be packed: %s", self.folder, error)
+                return False
+            for name, why in damaged.items():
+                _log.warning("%s: %s is damaged and was not packed: %s", self.folder, name, why)
+            left |= damaged
+            if packed != self._manifest:
+                self._commit(packed)
+                return True
+            if not damaged:
+                break
+        return False
 
     def _commit(
         self, manifest: Manifest, *, add: Mapping[str, Labels] | None = None, drop: Collection[str] = ()
@@ -177,27 +203,52 @@ class FolderStore(FolderAnswers):
         for entry in self.folder.glob(".*.json*"):  # what `write_json` left when it was killed
             entry.unlink(missing_ok=True)
 
-    def _finish(self, receipt: Receipt) -> Receipt:
-        """Look whether anything is left, and say in the receipt that nothing is."""
+    def _finish_all(self) -> None:
+        for number in self._manifest.unfinished:
+            try:
+                self._finish(Receipt.load(self._receipt(number)))
+            except XReidError as error:  # `check` and `receipts` say so, too
+                _log.warning("erasure %s is not finished: %s", number, error)
+
+    def _finish(self, receipt: Receipt, ids: Collection[str] = ()) -> Receipt:
+        """Look whether anything is left, and say in the receipt that nothing is; `ids`: erased just now."""
         for key in receipt.sets:  # of an unfinished change of model
             for folder in (*self.folder.glob(f"{NEXT}/*/{key}-*"), *self.folder.glob(f"{NEXT}/*/.{key}-*")):
                 shutil.rmtree(folder, ignore_errors=True)
-        left = [
-            member.stored.key
-            for part in self.snapshot().parts
-            for member in part.members
-            if member.stored.key in receipt.sets and any(erased_rows(part, member, receipt))
-        ]
-        named = {Path(folder).name for folder in self._manifest.folders}
-        left += [entry.name for entry in _listed(self.folder / SETS) if entry.name not in named]
-        if left:
-            raise XReidError(f"erased vectors are still in the sets {', '.join(left)}", todo="Erase again.")
-        forgotten = asdict(forget_erased(self, self.folder / FOLDER))
-        finished = replace(receipt, finished=now(), forgotten=forgotten)
+        left = self._left(receipt)
+        # What is in no set that can be read may be in one that cannot: then only what was erased now is gone.
+        forgotten = forget_erased(self, self.folder / FOLDER, only=set(ids) if self.unread() else None)
+        if left or forgotten.left:
+            raise UnfinishedError(receipt, [*left, *forgotten.left])
+        finished = replace(receipt, finished=now(), forgotten=forgotten.counts)
         finished.save(self._receipt(receipt.id))
         rest = tuple(number for number in self._manifest.unfinished if number != receipt.id)
         self._commit(replace(self._manifest, unfinished=rest))
         return finished
+
+    def _left(self, receipt: Receipt) -> list[str]:
+        """What of an erasure is left among the sets, or could not be looked into."""
+        unread = self.unread()
+        left = [f"set {key}: {why}" for key, why in unread.items() if key in receipt.unread | receipt.sets]
+        for part in self.snapshot().parts:
+            for member in part.members:
+                key = member.stored.key
+                there = key in receipt.sets and any(erased_rows(part, member, receipt))
+                if there or (key in receipt.unread and any(asked_rows(part, member, receipt))):
+                    left.append(f"set {key} holds some of them")
+        named = {Path(folder).name for folder in self._manifest.folders}
+        left += [
+            f"{entry} is still there" for entry in _listed(self.folder / SETS) if entry.name not in named
+        ]
+        return left
+
+
+def asked_rows(part: Part, member: Member, receipt: Receipt) -> Iterator[str]:
+    """Names in a set that an erasure asked for, by name or by person."""
+    rows = part.table.slice(member.start, member.stored.rows)
+    for name, person in zip(rows["name"].to_pylist(), rows["identity"].to_pylist(), strict=True):
+        if receipt.asked_for("names", name) or receipt.asked_for("identities", person):
+            yield name
 
 
 def erased_rows(part: Part, member: Member, receipt: Receipt) -> Iterator[str]:

@@ -18,18 +18,13 @@ from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_manifest import Manifest
 from xreid.retrieval.gallery_packs import content_of, embedding_set
-from xreid.retrieval.gallery_parts import (
-    StaleError,
-    allow_open_files,
-    first_origin,
-    is_pack,
-    open_part,
-    whole_table,
-)
+from xreid.retrieval.gallery_parts import Part, allow_open_files, first_origin, open_part, whole_table
 from xreid.retrieval.gallery_receipts import Receipt
 from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, row_id
+from xreid.retrieval.gallery_said import StaleError
 from xreid.retrieval.gallery_seen import Seen, seen_in
 from xreid.retrieval.gallery_snapshot import Snapshot
+from xreid.retrieval.typed import record
 
 _TRIES = 20
 T = TypeVar("T")
@@ -40,13 +35,15 @@ class FolderAnswers:
 
     Args:
         folder: Its folder.
+        partly: Leave sets out that cannot be read (`unread`), instead of refusing all answers.
 
     Raises:
         DataError: It is no gallery, or damaged.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, *, partly: bool = False) -> None:
+        self.folder, self._partly = folder, partly
+        self._unread: dict[str, str] = {}
         self._seen: tuple[int, ...] = ()
         self._manifest, self._made_of = Manifest.read(folder), Manifest()
         self._snapshot = Snapshot((), {})
@@ -73,15 +70,15 @@ class FolderAnswers:
                 self._origins = {folder: first_origin(self.folder / folder)}
             except (DataError, StaleError):  # rewritten in this moment, or damaged
                 members = self.snapshot().members
-                return members[0].origin if members else None
+                return members[0].said.origin if members else None
         return self._origins[folder]
 
     def calibration(self) -> Calibration | None:
         """What the scores mean, from the last appended set that says so."""
         now = self.snapshot()
-        about = {member.stored.key: member.meta for member in now.members}
+        about = {member.stored.key: member.said.calibration for member in now.members}
         for stored in reversed(self._made_of.sets):
-            plain = about.get(stored.key, {}).get("calibration")
+            plain = about.get(stored.key)
             if plain is not None:
                 return calibration_from_json(plain, what=f"the calibration of set {stored.key}")
         return None
@@ -153,17 +150,27 @@ class FolderAnswers:
         """A whole set, and the labels of its rows that have their own."""
         manifest = self._look()
         folder, sets = manifest.home_of(stored)
-        if not is_pack(self.folder / folder):
-            embeddings = EmbeddingSet.load(self.folder / folder)
-        else:
-            embeddings = self._unpacked(self.folder / folder, sets, stored)
+        embeddings = self._embedding_set(self.folder / folder, sets, stored)
         own = self._labels(manifest)
         ids = (row_id(stored.key, row.name) for row in embeddings.table) if own else ()
         return embeddings, {i: own[i] for i in ids if i in own}
 
-    def receipts(self) -> list[Receipt]:
+    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
         """What was erased, in order."""
-        return [Receipt.load(self._receipt(number)) for number in self._look().receipts]
+        found = []
+        for number in self._look().receipts:
+            try:
+                found.append(Receipt.load(self._receipt(number)))
+            except DataError as error:
+                if damaged is None:
+                    raise
+                damaged.append(str(error))
+        return found
+
+    def unread(self) -> dict[str, str]:
+        """Sets that are left out of all answers, and why, by key."""
+        self.snapshot()
+        return dict(self._unread)
 
     def snapshot(self) -> Snapshot:
         """The gallery as it is now."""
@@ -206,17 +213,27 @@ class FolderAnswers:
             if manifest != self._made_of:
                 folders = manifest.folders
                 allow_open_files(len(folders))
-                known = {part.folder: part for part in self._snapshot.parts}
-                parts = [
-                    known[self.folder / name].told(sets)
-                    if self.folder / name in known
-                    else open_part(self.folder / name, sets)
-                    for name, sets in folders.items()
-                ]
+                known, unread = {part.folder: part for part in self._snapshot.parts}, dict[str, str]()
+                parts = []
+                for name, sets in folders.items():
+                    try:
+                        parts.append(self._part(known.get(self.folder / name), name, sets))
+                    except (DataError, StaleError) as error:
+                        if not self._partly:
+                            raise
+                        why = str(error) or f"{self.folder / name} is missing"
+                        unread |= dict.fromkeys((stored.key for stored in sets), why)
+                self._unread = unread
                 self._snapshot, self._made_of = Snapshot(parts, self._labels(manifest)), manifest
             return self._snapshot
 
-    def _unpacked(self, folder: Path, sets: Sequence[StoredSet], stored: StoredSet) -> EmbeddingSet:
+    def _part(self, known: Part | None, name: str, sets: Sequence[StoredSet]) -> Part:
+        part = open_part(self.folder / name, sets) if known is None else known.told(sets)
+        if self._partly:
+            _ = part.frames  # read only when asked for, otherwise
+        return part
+
+    def _embedding_set(self, folder: Path, sets: Sequence[StoredSet], stored: StoredSet) -> EmbeddingSet:
         try:
             part = open_part(folder, sets)
             table = self._tables.get(folder)
@@ -232,11 +249,16 @@ class FolderAnswers:
     def _labels(self, manifest: Manifest) -> dict[str, Labels]:
         if not manifest.labels:
             return {}
+        path = self.folder / manifest.labels_file
         try:
-            plain = read_json(self.folder / manifest.labels_file, what="labels")
-            return {entry_id: tuple(labels) for entry_id, labels in plain.items()}
-        except (AttributeError, TypeError) as error:
-            raise DataError(f"{self.folder / manifest.labels_file} is damaged", got=str(error)) from error
+            return record(dict[str, Labels], read_json(path, what="labels"))
+        except (DataError, ValueError) as error:
+            raise DataError(
+                f"labels {path} are damaged",
+                got=str(error)[:200],
+                todo="Restore them from a backup, or write {} into that file: tracklets then have the labels "
+                "of their sets, and lose their own.",
+            ) from error
 
     def _receipt(self, number: str) -> Path:
         return self.folder / "receipts" / f"{number}.json"

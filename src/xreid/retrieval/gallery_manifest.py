@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -13,11 +14,25 @@ from typing import Any
 from xreid.core.errors import DataError
 from xreid.core.files import atomic_file, read_json
 from xreid.retrieval.gallery_rows import StoredSet, stored_from
+from xreid.retrieval.typed import record
 
 FORMAT_VERSION = 3  # 2 knew no packs, 1 no labels and no receipts
 _READABLE = (1, 2, 3)
 _FILE = "gallery.json"
 SETS = "sets"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plain:
+    """gallery.json as it is written."""
+
+    format: int
+    sets: tuple[Any, ...]
+    packs: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    labels: int = 0
+    receipts: tuple[str, ...] = ()
+    unfinished: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,27 +69,40 @@ class Manifest:
         plain = read_json(path, what="gallery")
         if not isinstance(plain, dict) or plain.get("format") not in _READABLE:
             raise DataError(
-                f"{folder} has another format",
+                f"{path} has another format",
                 expected=f"gallery format {FORMAT_VERSION}",
                 got=str(plain.get("format") if isinstance(plain, dict) else plain)[:40],
                 todo="Use the xreid version that wrote it.",
             )
         try:
             return cls._of(plain)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except ValueError as error:
             raise DataError(
-                f"{path} is damaged", got=str(error), todo="Make the gallery again from its embedding sets."
+                f"{path} is damaged",
+                got=str(error)[:200],
+                todo="Make the gallery again from its embedding sets.",
             ) from error
 
     @classmethod
     def _of(cls, plain: dict[str, Any]) -> Manifest:
-        sets = tuple(stored_from(entry) for entry in plain["sets"])
-        packs = tuple((name, tuple(keys)) for name, keys in plain.get("packs", {}).items())
-        lists = {name: tuple(plain.get(name, ())) for name in ("receipts", "unfinished")}
-        strangers = {key for _, keys in packs for key in keys} - {stored.key for stored in sets}
+        read = record(_Plain, plain)
+        sets = tuple(stored_from(entry, where=f"sets[{number}]") for number, entry in enumerate(read.sets))
+        known, packed = [stored.key for stored in sets], [key for keys in read.packs.values() for key in keys]
+        if len(set(known)) < len(known) or len(set(packed)) < len(packed) or not all(read.packs.values()):
+            raise ValueError("a set is named twice, or a pack holds none")
+        strangers = set(packed) - set(known)
         if strangers:
             raise ValueError(f"a pack holds the set {min(strangers)}, which is none of the gallery's")
-        return cls(sets=sets, packs=packs, labels=plain.get("labels", 0), **lists)
+        for name in (*read.packs, *read.receipts, *read.unfinished):
+            if not _NAME.fullmatch(name):  # it becomes part of a path
+                raise ValueError(f"{name[:40]!r} is no name of a pack or a receipt")
+        return cls(
+            sets=sets,
+            packs=tuple(read.packs.items()),
+            labels=read.labels,
+            receipts=read.receipts,
+            unfinished=read.unfinished,
+        )
 
     def write(self, folder: Path) -> None:
         """Replace it, atomically; a line for each set, so that thousands are written fast."""

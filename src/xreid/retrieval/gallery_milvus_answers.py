@@ -140,10 +140,21 @@ class MilvusAnswers(MilvusView):
         rows = self._rows_of(view, stored, ["document"])
         return tuple(seen_by(self._entry(view, row).tracklet for row in rows))
 
-    def receipts(self) -> list[Receipt]:
+    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
         """What was erased, in order."""
-        found = [Receipt.of(plain, what=name) for name, plain in self._documents.all("receipt").items()]
+        found = []
+        for name, plain in self._documents.all("receipt").items():
+            try:
+                found.append(Receipt.of(plain, what=f"document {name} of {self._address}"))
+            except DataError as error:
+                if damaged is None:
+                    raise
+                damaged.append(str(error))
         return sorted(found, key=lambda receipt: (receipt.requested, receipt.id))
+
+    def unread(self) -> dict[str, str]:
+        """None: a server answers of all sets, or not at all."""
+        return {}
 
     def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
         """A whole set in order of ids, and the labels of its rows that have their own."""

@@ -14,9 +14,8 @@ import hashlib
 import json
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -27,23 +26,14 @@ from xreid.core.errors import DataError
 from xreid.core.files import atomic_folder, sha256_of_file, write_json
 from xreid.retrieval.engine import Rows, Vectors
 from xreid.retrieval.gallery_manifest import SETS, Manifest
-from xreid.retrieval.gallery_parts import (
-    PACK,
-    PACK_PREFIX,
-    PACK_VERSION,
-    Member,
-    Part,
-    StaleError,
-    open_part,
-    origin_of,
-    whole_table,
-)
+from xreid.retrieval.gallery_parts import Member, Part, open_part, whole_table
 from xreid.retrieval.gallery_rows import StoredSet
+from xreid.retrieval.gallery_said import PACK, PACK_PREFIX, PACK_VERSION, Said, StaleError
 
 SMALL = 1024  # rows; a set of fewer is packed
 FULL = 8192  # rows; a pack of as many is left alone, a smaller one is packed again
 MANY = 64  # small folders that are put up with
-_MOVED = ("root", "origin", "calibration")  # what embedding.json says beside the checksum
+_NONE = "0" * 64  # a checksum that fits nothing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,14 +42,14 @@ class Content:
 
     Attributes:
         stored: What the manifest says of it.
-        meta: What its embedding.json says.
+        said: What its embedding.json says.
         vectors: float32 [n, D].
         table: Its tracklets with their frames, Arrow [n].
         digest: SHA-256 of its vectors' bytes, as it was when they were written.
     """
 
     stored: StoredSet
-    meta: dict[str, Any]
+    said: Said
     vectors: Vectors
     table: pa.Table
     digest: str
@@ -79,8 +69,13 @@ class Content:
             stored=stored,
             vectors=vectors,
             table=self.table.take(pa.array(rows)),
-            digest=_digest(vectors),
+            digest=_NONE if self.damaged else _digest(vectors),
         )
+
+    @property
+    def damaged(self) -> bool:
+        """Whether its vectors are not those that were written."""
+        return self.digest != _digest(self.vectors)
 
 
 def small_folders(folders: Sequence[tuple[str, Sequence[StoredSet]]]) -> list[str]:
@@ -112,61 +107,70 @@ def content_of(part: Part, member: Member, table: pa.Table, *, checked: bool = T
         part: The folder.
         member: The set.
         table: `whole_table` of the folder.
-        checked: Whether its checksum must be right. Moved from pack to pack, a set keeps its checksum, so
-            that a damaged one hinders nobody and is still found.
+        checked: Whether its checksum must be right. Moved to a pack, a damaged set keeps a checksum that does
+            not fit, so that it hinders nobody and is still found.
 
     Raises:
         DataError: The checksum is wrong.
     """
     vectors = np.asarray(part.vectors[member.start : member.stop])
-    expected = digest = str(member.meta["vectors_sha256"])
-    if not part.packed:
-        found, digest = sha256_of_file(part.folder / "vectors.npy"), _digest(vectors)
-    elif checked:
-        found = _digest(vectors)
-    else:
-        found = expected
-    if found != expected:
+    digest = member.digest
+    if not part.packed:  # in a folder of its own it is that of the file
+        whole = sha256_of_file(part.folder / "vectors.npy") == member.digest
+        digest = _digest(vectors) if whole else _NONE
+    if checked and digest != _digest(vectors):
         raise DataError(
             f"{part.folder}/vectors.npy is damaged, in the set {member.stored.key}",
             todo="Restore it from a backup, or remove that set and append it again.",
         )
     rows = table.slice(member.start, member.stored.rows)
-    return Content(stored=member.stored, meta=member.meta, vectors=vectors, table=rows, digest=digest)
+    return Content(stored=member.stored, said=member.said, vectors=vectors, table=rows, digest=digest)
 
 
 def embedding_set(content: Content, *, what: str) -> EmbeddingSet:
     """A set as an embedding set; `what` is its name in messages."""
-    origin = origin_of(content.meta)
-    root = Path(content.meta["root"])
+    origin, root = content.said.origin, Path(content.said.root)
     table = table_from(content.table.to_pylist(), root=root, source=origin.source, what=what)
     return EmbeddingSet(
         vectors=np.array(content.vectors),
         table=replace(table, licence=origin.licence),
         origin=origin,
-        calibration=content.meta.get("calibration"),
+        calibration=content.said.calibration,
     )
 
 
-def packed_again(manifest: Manifest, folders: Sequence[str], *, home: Path) -> Manifest:
-    """Write the sets of some folders as one pack; returns the manifest that says so.
+def packed_again(
+    manifest: Manifest, folders: Sequence[str], *, home: Path
+) -> tuple[Manifest, dict[str, str]]:
+    """Write the sets of some folders as one pack.
 
     Args:
         manifest: Of the gallery.
         folders: Relative to it.
         home: The gallery's folder.
 
+    Returns:
+        The manifest that says so, and what was left where it is, because it is damaged: text for each folder,
+        by its name. The manifest is the same where fewer than two folders could be packed.
+
     Raises:
-        DataError: A set is damaged.
-        StaleError: A folder is not there.
         XReidError: The pack cannot be written.
     """
-    parts = [open_part(home / folder, manifest.folders[folder]) for folder in folders]
-    packed = []
-    for part in parts:
-        table = whole_table(part.folder)
-        packed += [content_of(part, member, table, checked=False) for member in part.members]
-    return _as_pack(manifest, packed, folders, home)
+    packed, gone, left = list[Content](), list[str](), dict[str, str]()
+    for folder in folders:
+        try:
+            part = open_part(home / folder, manifest.folders[folder])
+            table = whole_table(part.folder)
+            checked = not part.packed  # in a folder of its own it can still be restored from a backup
+            contents = [content_of(part, member, table, checked=checked) for member in part.members]
+            if packed and contents[0].vectors.shape[1] != packed[0].vectors.shape[1]:
+                raise DataError(f"{part.folder / 'vectors.npy'} is of another width")
+        except (DataError, StaleError) as error:
+            left[folder] = str(error) or "it is not there"
+            continue
+        packed += contents
+        gone.append(folder)
+    return (_as_pack(manifest, packed, gone, home) if len(gone) > 1 else manifest), left
 
 
 def rewritten(manifest: Manifest, part: Part, keep: Mapping[str, Rows], *, home: Path) -> Manifest:
@@ -178,8 +182,12 @@ def rewritten(manifest: Manifest, part: Part, keep: Mapping[str, Rows], *, home:
         keep: By key, the rows of each set that stay; a set of which none stays goes.
         home: The gallery's folder.
 
+    A set whose vectors are not as they were written is rewritten all the same: whoever is to be erased must
+    not stay because of it. It becomes a pack of its own, with a checksum that does not fit, so that `check`
+    still finds it.
+
     Raises:
-        DataError: A set of which rows stay is damaged, or has gone.
+        DataError: The folder cannot be read, or has gone.
         XReidError: The new folder cannot be written.
     """
     try:
@@ -192,15 +200,14 @@ def rewritten(manifest: Manifest, part: Part, keep: Mapping[str, Rows], *, home:
         if not len(rows):
             sets[member.stored.key] = None
             continue
-        whole = len(rows) == member.stored.rows
-        content = content_of(part, member, table, checked=not whole)
-        left.append(content if whole else content.take(rows))
+        content = content_of(part, member, table, checked=False)
+        left.append(content if len(rows) == member.stored.rows else content.take(rows))
         sets[member.stored.key] = left[-1].stored
-    if not part.packed:
-        for content in left:
-            embedding_set(content, what=str(part.folder)).save(home / content.stored.folder)
-        return manifest.revised(sets)
-    return _as_pack(manifest.revised(sets), left, [part.folder.name], home)
+    if part.packed or any(content.damaged for content in left):
+        return _as_pack(manifest.revised(sets), left, [part.folder.name], home)
+    for content in left:
+        embedding_set(content, what=str(part.folder)).save(home / content.stored.folder)
+    return manifest.revised(sets)
 
 
 def _as_pack(manifest: Manifest, packed: Sequence[Content], gone: Sequence[str], home: Path) -> Manifest:
@@ -222,7 +229,7 @@ def write_pack(folder: Path, packed: Sequence[Content]) -> None:
     about: dict[str, int] = {}
     sets = []
     for one in packed:
-        said = json.dumps({name: one.meta[name] for name in _MOVED if name in one.meta}, sort_keys=True)
+        said = json.dumps(_plain(one.said), sort_keys=True)
         number = about.setdefault(said, len(about))
         plain = {"key": one.stored.key, "rows": len(one.vectors), "about": number}
         sets.append({**plain, "vectors_sha256": one.digest})
@@ -235,6 +242,11 @@ def write_pack(folder: Path, packed: Sequence[Content]) -> None:
         pq.write_table(pa.concat_tables([one.table for one in packed]), temporary / "tracklets.parquet")
         whole = {"format": PACK_VERSION, "about": [json.loads(said) for said in about], "sets": sets}
         write_json(temporary / PACK, whole)
+
+
+def _plain(said: Said) -> dict[str, object]:
+    plain: dict[str, object] = {"root": said.root, "origin": asdict(said.origin)}
+    return plain if said.calibration is None else {**plain, "calibration": said.calibration}
 
 
 def _digest(vectors: Vectors) -> str:

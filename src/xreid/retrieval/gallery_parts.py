@@ -6,6 +6,7 @@ Vectors are memory-mapped; columns lie in memory; the lists of frames are read w
 from __future__ import annotations
 
 import resource
+import tokenize
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -16,27 +17,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from xreid.core.embeddings import NUMBERS, EmbeddingOrigin, origin_from
+from xreid.core.embeddings import NUMBERS, EmbeddingOrigin
 from xreid.core.errors import DataError
-from xreid.core.files import read_json
-from xreid.core.tracklets import Tracklet
+from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_rows import ID_DIGITS, StoredSet, row_id
+from xreid.retrieval.gallery_said import Said, StaleError, is_pack, repair, said_in
 
-PACK = "pack.json"
-PACK_VERSION = 1
-PACK_PREFIX = "pack-"
 _SHOWN = [name for name in Tracklet.__dataclass_fields__ if name != "frames"]
 SCHEMA = pa.schema([(name, pa.float64() if name in NUMBERS else pa.string()) for name in _SHOWN])
 FRAMES = pa.field("frames", pa.list_(pa.string()))
+_MODALITIES = pa.array([modality.value for modality in Modality])
 
 Ids = npt.NDArray[np.bytes_]
-
-
-class StaleError(Exception):
-    """A file of the snapshot is gone: the gallery has changed since."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,13 +42,15 @@ class Member:
     Attributes:
         stored: What the manifest says of it.
         start: Its first row in the folder.
-        meta: What embedding.json says of it: root of the frames, origin, calibration, SHA-256 of its vectors
-            (of vectors.npy, where the folder is its own; of its rows' bytes in a pack).
+        said: What embedding.json says of it.
+        digest: SHA-256 of its vectors, as it was when they were written (of vectors.npy, where the folder is
+            its own; of its rows' bytes in a pack).
     """
 
     stored: StoredSet
     start: int
-    meta: dict[str, Any]
+    said: Said
+    digest: str
 
     @property
     def stop(self) -> int:
@@ -62,12 +60,7 @@ class Member:
     @property
     def root(self) -> Path:
         """Folder that its frames are relative to."""
-        return Path(self.meta["root"])
-
-    @property
-    def origin(self) -> EmbeddingOrigin:
-        """What made its vectors."""
-        return origin_of(self.meta)
+        return Path(self.said.root)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,13 +91,10 @@ class Part:
         """The frames of its tracklets, lists of text [n].
 
         Raises:
+            DataError: They cannot be read.
             StaleError: The table has gone, because the set was rewritten or removed.
         """
-        try:
-            table = pq.read_table(self.folder / "tracklets.parquet", columns=["frames"])
-        except FileNotFoundError as error:
-            raise StaleError from error
-        return table["frames"].cast(FRAMES.type)
+        return _frames(self.folder / "tracklets.parquet")
 
     def told(self, sets: Sequence[StoredSet]) -> Part:
         """The same, of what a newer manifest says of its sets."""
@@ -114,16 +104,6 @@ class Part:
         return replace(self, members=tuple(replace(member, stored=stored) for member, stored in pairs))
 
 
-def is_pack(folder: Path) -> bool:
-    """Whether a folder of sets is a pack, by its name."""
-    return folder.name.startswith(PACK_PREFIX)
-
-
-def origin_of(meta: dict[str, Any]) -> EmbeddingOrigin:
-    """What made the vectors of a set, from its embedding.json."""
-    return origin_from(meta["origin"])
-
-
 def first_origin(folder: Path) -> EmbeddingOrigin:
     """What made the vectors of a folder of sets, of the first of them, without opening it.
 
@@ -131,10 +111,7 @@ def first_origin(folder: Path) -> EmbeddingOrigin:
         DataError: It is damaged.
         StaleError: It is not there.
     """
-    if not is_pack(folder):
-        return origin_of(_meta(folder / "embedding.json"))
-    plain = _meta(folder / PACK)
-    return origin_of(plain["about"][plain["sets"][0]["about"]])
+    return said_in(folder)[0][0].origin
 
 
 def open_part(folder: Path, sets: Sequence[StoredSet]) -> Part:
@@ -155,7 +132,7 @@ def open_part(folder: Path, sets: Sequence[StoredSet]) -> Part:
             f"{folder / 'tracklets.parquet'} does not fit the gallery",
             expected=f"{rows} rows",
             got=str(len(table)),
-            todo=_repair(folder),
+            todo=repair(folder),
         )
     names = table["name"].to_pylist()
     ids = [row_id(m.stored.key, name) for m in members for name in names[m.start : m.stop]]
@@ -185,40 +162,38 @@ def whole_table(folder: Path) -> pa.Table:
         StaleError: They are not there.
     """
     path = folder / "tracklets.parquet"
+    return _columns(path).append_column(FRAMES, _frames(path))
+
+
+def names_in(folder: Path) -> list[str]:
+    """The names of the tracklets of a folder of sets; none where its table cannot be read."""
+    try:
+        names: list[str] = _columns(folder / "tracklets.parquet")["name"].to_pylist()
+    except (DataError, StaleError):
+        return []
+    return names
+
+
+def _members(folder: Path, sets: Sequence[StoredSet]) -> tuple[Member, ...]:
+    said = said_in(folder, sets)
+    starts = accumulate((stored.rows for stored in sets), initial=0)
+    return tuple(
+        Member(stored=stored, start=start, said=about, digest=digest)
+        for stored, start, (about, digest) in zip(sets, starts, said, strict=False)  # `starts` has the end
+    )
+
+
+def _frames(path: Path) -> pa.ChunkedArray:
+    """Lists of text [n], none of them missing."""
     try:
         frames = pq.read_table(path, columns=["frames"])["frames"].cast(FRAMES.type)
+        if frames.null_count or pc.any(pc.is_null(pc.list_flatten(frames))).as_py():
+            raise ValueError("a tracklet without frames")
     except FileNotFoundError as error:
         raise StaleError from error
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
-    return _columns(path).append_column(FRAMES, frames)
-
-
-def _members(folder: Path, sets: Sequence[StoredSet]) -> tuple[Member, ...]:
-    starts = accumulate((stored.rows for stored in sets), initial=0)
-    if not is_pack(folder):
-        metas = [_meta(folder / "embedding.json")]
-    else:
-        plain = _meta(folder / PACK)
-        try:
-            if plain["format"] != PACK_VERSION:
-                raise ValueError(f"format {plain['format']}")
-            if [(one["key"], one["rows"]) for one in plain["sets"]] != [(s.key, s.rows) for s in sets]:
-                raise ValueError("other sets than gallery.json says")
-            metas = [{**plain["about"][one["about"]], **one} for one in plain["sets"]]
-        except (KeyError, IndexError, TypeError, ValueError) as error:
-            raise DataError(f"{folder / PACK} is damaged", got=str(error), todo=_repair(folder)) from error
-    return tuple(
-        Member(stored=stored, start=start, meta=meta)
-        for stored, start, meta in zip(sets, starts, metas, strict=False)  # `starts` has the end, too
-    )
-
-
-def _meta(path: Path) -> dict[str, Any]:
-    if not path.parent.is_dir():
-        raise StaleError
-    found: dict[str, Any] = read_json(path, what="embedding set")
-    return found
+    return frames
 
 
 def _columns(path: Path) -> pa.Table:
@@ -230,36 +205,28 @@ def _columns(path: Path) -> pa.Table:
         missing = [name for name in _SHOWN if name not in known]
         for name in missing:
             table = table.append_column(name, pa.nulls(len(table), SCHEMA.field(name).type))
-        return table.select(_SHOWN).cast(SCHEMA)
+        table = table.select(_SHOWN).cast(SCHEMA)
+        if table["name"].null_count or not pc.all(pc.is_in(table["modality"], _MODALITIES)).as_py():
+            raise ValueError("a tracklet without a name, or neither visible nor infrared")
+        return table
     except FileNotFoundError as error:
         raise StaleError from error
     except (OSError, ValueError, pa.ArrowException) as error:
         raise _unreadable(path, error) from error
 
 
-def _repair(folder: Path) -> str:
-    """What to do about a damaged folder of sets."""
-    if not is_pack(folder):
-        key = folder.name.rpartition("-")[0]
-        return f"Remove that set (`xreid gallery remove GALLERY {key}`) and append it again."
-    return (
-        f"Restore {folder.name} from a backup, or remove each of its sets (`xreid gallery remove GALLERY"
-        " KEY`), whose keys gallery.json names, and append them again."
-    )
-
-
 def _unreadable(path: Path, error: Exception) -> DataError:
-    return DataError(f"cannot read tracklet table {path}", got=str(error), todo=_repair(path.parent))
+    return DataError(f"cannot read tracklet table {path}", got=str(error), todo=repair(path.parent))
 
 
 def _mapped(path: Path, rows: int) -> Vectors:
-    todo = _repair(path.parent)
+    todo = repair(path.parent)
     try:
-        array: Any = np.load(path, mmap_mode="r")
+        array = read_array(path)
     except FileNotFoundError as error:
         raise StaleError from error
     except (OSError, ValueError) as error:
-        raise DataError(f"cannot read {path}", got=str(error), todo=todo) from error
+        raise DataError(f"cannot read {path}", got=str(error)[:200], todo=todo) from error
     if array.ndim != 2 or len(array) != rows or array.dtype != np.float32:
         raise DataError(
             f"{path} does not fit the gallery",
@@ -268,3 +235,11 @@ def _mapped(path: Path, rows: int) -> Vectors:
             todo=todo,
         )
     return array
+
+
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """An .npy file, memory-mapped; OSError or ValueError where it is none, whatever numpy makes of it."""
+    try:
+        return np.lib.format.open_memmap(path, mode="r")
+    except (EOFError, SyntaxError, TypeError, OverflowError, tokenize.TokenError) as error:
+        raise ValueError(f"it is no array: {error}") from error

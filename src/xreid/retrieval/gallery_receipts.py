@@ -7,6 +7,7 @@ Names that can be guessed (gate-0001) can be found out by guessing, too: keep re
 from __future__ import annotations
 
 import hashlib
+import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -16,12 +17,14 @@ from typing import Any, Literal
 
 import numpy as np
 
-from xreid.core.errors import DataError
+from xreid.core.errors import DataError, XReidError
 from xreid.core.files import read_json, write_json
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_rows import Entry
+from xreid.retrieval.typed import record
 
 FORMAT_VERSION = 1
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]*")
 Kind = Literal["erase", "expire"]
 
 
@@ -45,6 +48,7 @@ class Receipt:
         vectors: SHA-256 of the erased vectors' float32 bytes, sorted.
         dry_run: Whether nothing was erased.
         note: What else must be known.
+        unread: Sets that could not be read, and why, by key: the people may be in them, too.
         forgotten: What went from the gallery's own answers with it: examples and people of the watch list,
             alerts, judgements of cases (`forgetting.Forgotten`); empty where answers lie elsewhere.
         format: Of the file.
@@ -66,11 +70,16 @@ class Receipt:
     dry_run: bool = False
     note: str = ""
     forgotten: dict[str, int] = field(default_factory=dict)
+    unread: dict[str, str] = field(default_factory=dict)
     format: int = FORMAT_VERSION
 
     def is_of(self, name: str) -> bool:
         """Whether a tracklet of that name is among those erased."""
         return hashed(name, salt=self.salt) in self.names
+
+    def asked_for(self, column: str, text: str | None) -> bool:
+        """Whether a name ("names") or a person ("identities") is among those that were asked for."""
+        return text is not None and hashed(text, salt=self.salt) in self.criteria.get(column, ())
 
     def save(self, path: Path) -> None:
         """Write it as JSON, atomically."""
@@ -93,10 +102,36 @@ class Receipt:
             DataError: They are no receipt.
         """
         try:
-            values = {**plain, "names": tuple(plain["names"]), "vectors": tuple(plain["vectors"])}
-            return cls(**values)
-        except (KeyError, TypeError) as error:
-            raise DataError(f"{what} is no receipt", got=str(error)) from error
+            found = record(cls, plain)
+            if not _ID.fullmatch(found.id):  # it becomes part of a path
+                raise ValueError(f"its id is {found.id[:40]!r}")
+        except ValueError as error:
+            raise DataError(
+                f"{what} is no receipt, or damaged", got=str(error)[:200], todo="Restore it from a backup."
+            ) from error
+        return found
+
+
+class UnfinishedError(XReidError):
+    """People were erased, and something that may be of them is left: the receipt is not finished.
+
+    Args:
+        receipt: The receipt.
+        left: What is left, or could not be looked into.
+    """
+
+    def __init__(self, receipt: Receipt, left: Sequence[str]) -> None:
+        count = "1 tracklet was" if receipt.tracklets == 1 else f"{receipt.tracklets} tracklets were"
+        super().__init__(
+            f"{count} erased, and the erasure is not complete",
+            got="; ".join(text.rstrip(". ") for text in left)[:1000],
+            todo=f"Mend that, and erase the same again; until then receipt {receipt.id} is not finished.",
+        )
+        self.receipt = receipt
+        self.left = tuple(left)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return type(self), (self.receipt, self.left)
 
 
 def hashed(text: str, *, salt: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -16,9 +17,11 @@ from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.columns import UNIX_FROM_S
+from xreid.retrieval.typed import record
 
 ID_DIGITS = 20  # 80 bits: among a million rows two share an id with a chance of 4e-13
 _LONGEST_LABEL = 100
+_KEY = re.compile(r"[0-9a-f]{16}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,10 +99,20 @@ class Found:
     score: float
 
 
-def stored_from(plain: dict[str, Any]) -> StoredSet:
-    """A set from plain values; those that an older version did not write have their defaults."""
-    lists = {name: tuple(plain.get(name, ())) for name in ("labels", "contents")}
-    return StoredSet(**{**plain, **lists})
+def stored_from(plain: Any, *, where: str = "set") -> StoredSet:
+    """A set from plain values; those that an older version did not write have their defaults.
+
+    Raises:
+        ValueError: They are none of a set; `where` says which in the message.
+    """
+    found = record(StoredSet, plain, where=where)
+    if not _KEY.fullmatch(found.key):  # it becomes part of a path
+        raise ValueError(f"{where}.key is {found.key[:40]!r}, and should be 16 hexadecimal digits")
+    if min(found.rows, found.revision + 1, found.erased + 1) < 1:
+        raise ValueError(f"{where} has {found.rows} rows, revision {found.revision}, {found.erased} erased")
+    if datetime.fromisoformat(found.appended).tzinfo is None:
+        raise ValueError(f"{where}.appended has no time zone")
+    return found
 
 
 def require_sets(wanted: Sequence[str], sets: Sequence[StoredSet]) -> None:

@@ -63,7 +63,7 @@ class Store(Protocol):
         ...
 
     def page(self, rules: Filter, *, after: str | None, limit: int, skip: int = 0) -> list[Entry]:
-        """The next rows after that id in order of time but the first `skip`, unknown ones last, ties by id."""
+        """The next rows after that id in order of time but the first `skip`; unknown last, ties by id."""
         ...
 
     def seen(self) -> list[Seen]:
@@ -74,8 +74,16 @@ class Store(Protocol):
         """How many tracklets of each set are infrared, by its key."""
         ...
 
-    def receipts(self) -> list[Receipt]:
-        """What was erased, in order."""
+    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
+        """What was erased, in order; faults of receipts that cannot be read go to `damaged`, where given."""
+        ...
+
+    def unread(self) -> dict[str, str]:
+        """Sets that are left out of all answers, and why, by key; none but for those of `partly`."""
+        ...
+
+    def partly(self) -> Store | None:
+        """The same, without sets that cannot be read; None where it is read as a whole or not at all."""
         ...
 
     def changing(self) -> AbstractContextManager[None]:
@@ -107,5 +115,13 @@ class Store(Protocol):
         ...
 
     def erase(self, ids: Collection[str], receipt: Receipt) -> Receipt:
-        """Erase rows, and make sure that nothing of them is left; returns the receipt, finished."""
+        """Erase rows, and make sure that nothing of them is left; returns the receipt, finished.
+
+        Raises:
+            UnfinishedError: Something may be left.
+        """
+        ...
+
+    def finish(self, number: str) -> Receipt:
+        """Look again whether anything is left of an erasure; raises as `erase` does."""
         ...

@@ -10,17 +10,18 @@ Ids, labels and receipts come along, so that this is also the way from a folder 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import atomic_folder, read_json, sha256_of_file, write_json
 from xreid.core.pacing import Tell
+from xreid.retrieval.columns import Labels
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_receipts import Receipt
 from xreid.retrieval.gallery_rows import StoredSet, row_id, stored_from
+from xreid.retrieval.typed import record
 
 FORMAT_VERSION = 1
 _INDEX = "export.json"
@@ -84,10 +85,8 @@ def import_gallery(
         ProtocolError: Another model made it.
     """
     index = read_export(folder)
-    sets = [stored_from(plain) for plain in index["sets"]]
-    labels = {entry_id: tuple(words) for entry_id, words in index["labels"].items()}
-    appended = []
-    for stored in sets:
+    labels, appended = index.labels, []
+    for stored in index.sets:
         embeddings = EmbeddingSet.load(folder / "sets" / stored.key)
         ids = {row_id(stored.key, row.name) for row in embeddings.table}
         own = {entry_id: words for entry_id, words in labels.items() if entry_id in ids}
@@ -100,23 +99,45 @@ def import_gallery(
     return appended
 
 
-def read_export(folder: Path) -> dict[str, Any]:
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """What export.json says.
+
+    Attributes:
+        sets: The sets.
+        labels: Labels of rows that have their own, by id.
+        files: SHA-256 of every other file, by its path.
+    """
+
+    sets: tuple[StoredSet, ...]
+    labels: dict[str, Labels]
+    files: dict[str, str]
+
+
+def read_export(folder: Path) -> Export:
     """What export.json says, once all files are found to be as it says.
 
     Raises:
         DataError: They are not.
     """
-    index = read_json(folder / _INDEX, what="export")
-    if not isinstance(index, dict) or index.get("format") != FORMAT_VERSION:
+    path = folder / _INDEX
+    plain = read_json(path, what="export")
+    if not isinstance(plain, dict) or plain.get("format") != FORMAT_VERSION:
         raise DataError(
             f"{folder} is no export of a gallery",
             expected=f"format {FORMAT_VERSION}",
             todo="Make one with `xreid gallery export`.",
         )
-    for name, expected in index["files"].items():
+    try:
+        said = record(Export, {name: plain[name] for name in Export.__dataclass_fields__ if name in plain})
+        for number, one in enumerate(plain["sets"]):
+            stored_from(one, where=f"sets[{number}]")
+    except ValueError as error:
+        raise DataError(f"{path} is damaged", got=str(error)[:200], todo="Copy the export again.") from error
+    for name, expected in said.files.items():
         path = folder / name
         if ".." in Path(name).parts or Path(name).is_absolute() or not path.is_file():
             raise DataError(f"{folder} lacks {name}", todo="Copy the export again.")
         if sha256_of_file(path) != expected:
             raise DataError(f"{path} is damaged", todo="Copy the export again.")
-    return index
+    return said

@@ -14,6 +14,7 @@ from typing import Any
 from xreid.core.errors import ProtocolError, XReidError
 from xreid.core.files import read_json, write_json
 
+TRACKLET_ID = re.compile(rb"(?<![0-9a-f])[0-9a-f]{20}(?![0-9a-f])")  # in the bytes of a damaged file
 _ID = re.compile(r"[0-9a-f]{16}")
 _STRAY_S = 3600.0  # a temporary file or folder older than that was left by a kill
 

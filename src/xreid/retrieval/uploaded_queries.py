@@ -13,10 +13,13 @@ from typing import Literal
 
 import numpy as np
 
+from xreid.core.errors import DataError
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery_parts import read_array
 from xreid.retrieval.kept import KeptFolders, NotHereError, new_id
 from xreid.retrieval.queries import Query
+from xreid.retrieval.typed import record
 
 FOLDER = "queries"
 
@@ -95,15 +98,22 @@ class Queries:
             NotHereError: There is none, or its time is over.
         """
         plain = self.kept.record(name)
-        return StoredQuery(**{**plain, "frames": tuple(plain["frames"]), "uploads": tuple(plain["uploads"])})
+        try:
+            found = record(StoredQuery, plain)
+            if found.id != name:
+                raise ValueError(f"its id is {found.id[:40]!r}")
+            _ = found.tracklet  # refuses a query without a name or pictures
+            return found
+        except (DataError, ValueError) as error:
+            raise _damaged(self.kept.at(name) / "query.json", error) from error
 
     def known(self, names: Collection[str]) -> list[StoredQuery]:
-        """Those of the queries that are (still) there."""
+        """Those of the queries that are (still) there, and can be read."""
         found = []
         for name in names:
             try:
                 found.append(self.get(name))
-            except NotHereError:
+            except (NotHereError, DataError):
                 continue
         return found
 
@@ -116,7 +126,22 @@ class Queries:
 
         Raises:
             NotHereError: There is none, or its time is over.
+            DataError: It is damaged.
         """
         stored = self.get(name)
-        vector: Vectors = np.load(self.root(stored) / "vector.npy")
+        path = self.root(stored) / "vector.npy"
+        try:
+            vector: Vectors = np.array(read_array(path))
+            if vector.ndim != 1 or vector.dtype != np.float32 or not np.isfinite(vector).all():
+                raise ValueError(f"{vector.dtype} {list(vector.shape)}")
+        except (OSError, ValueError) as error:
+            raise _damaged(path, error) from error
         return Query(tracklet=stored.tracklet, root=self.root(stored), vector=vector, id=None)
+
+
+def _damaged(path: Path, error: Exception) -> DataError:
+    return DataError(
+        f"{path} is damaged",
+        got=str(error)[:200],
+        todo="Make the query again from its file, and delete this one.",
+    )

@@ -22,6 +22,7 @@ from xreid.core.files import read_json, write_json
 from xreid.core.tracklets import Modality
 from xreid.retrieval.answers import changing
 from xreid.retrieval.engine import Vectors
+from xreid.retrieval.typed import record
 
 if TYPE_CHECKING:
     from xreid.retrieval.queries import AnyQuery
@@ -88,6 +89,40 @@ class Watched:
     def modalities(self) -> list[Modality]:
         """Of the examples."""
         return [example.modality for example in self.examples]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Example:
+    """A `WatchExample` as it is written; the vector is float32, base64."""
+
+    name: str
+    id: str | None
+    modality: Modality
+    vector: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Person:
+    """A `Watched` as it is written."""
+
+    name: str
+    reason: str
+    added: str
+    by: str
+    expires: str | None
+    far: float | None
+    min_score: float | None
+    before: tuple[str, ...]
+    model: str
+    examples: tuple[_Example, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Plain:
+    """watch.json as it is written."""
+
+    format: int
+    people: tuple[_Person, ...]
 
 
 class WatchList:
@@ -250,24 +285,28 @@ def _parse(plain: Any, path: Path) -> tuple[Watched, ...]:
             got=json.dumps(version),
         )
     try:
-        return tuple(
-            Watched(
-                **{
-                    **person,
-                    "before": tuple(person["before"]),
-                    "examples": tuple(_example(one) for one in person["examples"]),
-                }
-            )
-            for person in plain["people"]
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        return tuple(_person(one) for one in record(_Plain, plain).people)
+    except ValueError as error:
         raise DataError(
-            f"{path} is damaged", got=str(error)[:120], todo="Restore it from a backup."
+            f"{path} is damaged", got=str(error)[:200], todo="Restore it from a backup."
         ) from error
 
 
-def _example(plain: dict[str, Any]) -> WatchExample:
-    vector = np.frombuffer(base64.b64decode(plain["vector"]), dtype="<f4").astype(np.float32)
-    return WatchExample(
-        name=plain["name"], id=plain["id"], modality=Modality(plain["modality"]), vector=vector
-    )
+def _person(plain: _Person) -> Watched:
+    """A watched person; ValueError where that is none."""
+    for moment in (plain.added, *([] if plain.expires is None else [plain.expires])):
+        if datetime.fromisoformat(moment).tzinfo is None:
+            raise ValueError(f"{moment} has no time zone")
+    if (plain.far is None) == (plain.min_score is None) or not 0 < (plain.far or 0.5) < 1:
+        raise ValueError(f"{plain.name!r} has far {plain.far} and min_score {plain.min_score}")
+    examples = tuple(_example(one) for one in plain.examples)
+    if len({len(one.vector) for one in examples}) != 1:
+        raise ValueError(f"{plain.name!r} has no examples, or of several models")
+    return Watched(**{**vars(plain), "examples": examples})
+
+
+def _example(plain: _Example) -> WatchExample:
+    vector = np.frombuffer(base64.b64decode(plain.vector, validate=True), dtype="<f4").astype(np.float32)
+    if not len(vector) or not np.isfinite(vector).all():
+        raise ValueError(f"the vector of {plain.name!r} holds no numbers")
+    return WatchExample(name=plain.name, id=plain.id, modality=plain.modality, vector=vector)
