@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from xreid.core.errors import DataError, ProtocolError
 from xreid.core.files import atomic_folder, read_json, sha256_of_file
+from xreid.core.grown import read_grown
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 
 FORMAT_VERSION = 1
@@ -184,16 +185,15 @@ def write_table(table: TrackletTable, path: Path) -> None:
 
 
 def read_table(path: Path, *, root: Path, source: str) -> TrackletTable:
-    """Read rows written by `write_table`.
+    """Read rows written by `write_table`, and those appended since (`grown`).
 
     Raises:
         DataError: The file is missing or no such table.
     """
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
-        rows = pq.read_table(path).to_pylist()
+        rows = read_grown(path).to_pylist()
     except (OSError, ValueError, pa.ArrowException) as error:
         raise DataError(f"cannot read tracklet table {path}", got=str(error)) from error
     return table_from(rows, root=root, source=source, what=str(path))

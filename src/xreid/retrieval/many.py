@@ -3,6 +3,8 @@
 OUT/recordings/NAME/    as `ingest` writes it
 OUT/recordings.json     camera, start, report or fault of every recording
 OUT/tracklets.parquet   the rows of all of them, frames relative to OUT; likewise moments and quality
+
+Files of a camera that follow each other are ingested in order, and people go on over the cut (`followed`).
 """
 
 from __future__ import annotations
@@ -18,6 +20,8 @@ import xreid
 from xreid.core.errors import ConfigError, DataError, XReidError
 from xreid.core.files import read_json, sha256_of_value, write_json
 from xreid.retrieval.detect_auto import choose_detector
+from xreid.retrieval.folder_lock import sole_writer
+from xreid.retrieval.followed import Followed, Neighbours, after, as_begun, in_chains
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
 from xreid.retrieval.merge import RECORDINGS, merge, report_of
 from xreid.retrieval.sources import Recording
@@ -28,7 +32,7 @@ _POLL_S = 0.2
 
 Tell = Callable[[float, float], None]
 Note = Callable[[str], None]
-Elsewhere = Callable[[Sequence[Task]], Iterator[Outcome]]
+Elsewhere = Callable[[Sequence[Sequence[Task]]], Iterator[Outcome]]  # of chains of tasks
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,24 +67,25 @@ def ingest_recordings(
         out: Folder to write; new, empty, or of such an ingest.
         config: Options of all of them; camera, place, modality and start are each recording's own.
         jobs: Processes side by side; 1 works in this one.
-        elsewhere: Does the tasks in some other way (`xreid.distribution.ingesting`), in any order.
+        elsewhere: Does chains of tasks in some other way (`xreid.distribution.ingesting`), in any order.
         tell: Called with bytes of footage done and to do.
         note: Called with remarks.
 
     Raises:
-        ConfigError: `out` holds something else, or an option is wrong.
+        ConfigError: `out` holds something else, another process writes it, or an option is wrong.
         XReidError: `out` cannot be written, or a process was killed.
     """
     check_folder(out)
     if config.tracks is None:
         config = replace(config, detector=choose_detector(config.detector, device=config.device, note=note))
-    many = _Many(recordings, out, config=config, tell=tell, note=note)
-    try:
-        for outcome in many.work(jobs, elsewhere):
-            many.add(outcome)
-    finally:
-        many.save()
-    return ManyReport(total=merge(out), recordings=len(recordings), failed=many.failed())
+    with sole_writer(out / RECORDINGS):
+        many = _Many(recordings, out, config=config, tell=tell, note=note)
+        try:
+            for outcome in many.work(jobs, elsewhere):
+                many.add(outcome)
+        finally:
+            many.save()
+        return ManyReport(total=merge(out), recordings=len(recordings), failed=many.failed())
 
 
 def check_folder(out: Path) -> None:
@@ -105,7 +110,7 @@ class _Many:
         self.out, self.config, self.tell, self.note = out, config, tell, note
         self.sizes = {name: _bytes(one.path) for name, one in self.recordings.items()}
         self.shares = dict.fromkeys(self.recordings, 0.0)
-        (out / RECORDINGS).mkdir(parents=True, exist_ok=True)
+        self.followed = Followed(recordings)
         known = read_json(out / LIST, what="list of recordings") if (out / LIST).is_file() else {}
         self.entries: dict[str, dict[str, Any]] = known.get("recordings", {})
 
@@ -117,26 +122,37 @@ class _Many:
         for name in self.recordings.keys() - {task.name for task in tasks}:
             self.shares[name] = 1.0
         self._show()
+        chains = in_chains(tasks)
         if elsewhere is not None:
-            yield from elsewhere(tasks)
-        elif jobs > 1 and len(tasks) > 1:
-            yield from self._side_by_side(tasks, min(jobs, len(tasks)))
+            yield from elsewhere(chains)
+        elif jobs > 1 and len(chains) > 1:
+            yield from self._side_by_side(chains, min(jobs, len(chains)))
         else:
-            yield from map(run_task, tasks)
+            for chain in chains:
+                yield from run_chain(chain)
 
-    def _side_by_side(self, tasks: Sequence[Task], jobs: int) -> Iterator[Outcome]:
+    def _side_by_side(self, chains: Sequence[Sequence[Task]], jobs: int) -> Iterator[Outcome]:
         queue = new_queue()
         with pool(jobs, queue) as workers:
-            waiting: set[Future[Outcome]] = {workers.submit(run_task, task) for task in tasks}
+            rest: dict[Future[Outcome], Iterator[Task]] = {}
+
+            def go_on(chain: Iterator[Task], outcome: Outcome | None) -> None:
+                if (task := next(chain, None)) is not None:
+                    rest[workers.submit(run_task, after(outcome, task))] = chain
+
+            for chain in chains:
+                go_on(iter(chain), None)
             try:
-                while waiting:
-                    done, waiting = wait(waiting, timeout=_POLL_S, return_when=FIRST_COMPLETED)
+                while rest:
+                    done, _ = wait(rest, timeout=_POLL_S, return_when=FIRST_COMPLETED)
                     while not queue.empty():
                         name, frames, total = queue.get()
                         self.shares[name] = min(1.0, frames / total) if total else 0.0
                     self._show()
                     for future in done:
-                        yield future.result()
+                        outcome = future.result()
+                        go_on(rest.pop(future), outcome)
+                        yield outcome
             except BrokenProcessPool as error:
                 raise XReidError(
                     "a process that ingests was killed",
@@ -177,8 +193,19 @@ class _Many:
         }
 
     def _task(self, one: Recording) -> Task:
-        folder = self.out / RECORDINGS / one.name
-        return Task(name=one.name, path=one.path, out=folder, config=one.config(self.config))
+        folder, around = self.out / RECORDINGS / one.name, Neighbours()
+        if self.config.tracks is None and not self.config.stills:
+            around = self.followed.around(one)
+        before = as_begun(folder, around.before)
+        return Task(
+            name=one.name,
+            path=one.path,
+            out=folder,
+            config=one.config(self.config),
+            before=None if before is None else before.path,
+            bridge=None if before is None else self.out / RECORDINGS / before.name,
+            goes_on=around.goes_on,
+        )
 
     def _is_done(self, one: Recording) -> bool:
         """Whether it was ingested with these options, and its size and date are what they were."""
@@ -199,6 +226,14 @@ class _Many:
 
     def _show(self) -> None:
         self.tell(sum(self.sizes[name] * self.shares[name] for name in self.sizes), sum(self.sizes.values()))
+
+
+def run_chain(chain: Sequence[Task]) -> Iterator[Outcome]:
+    """Ingest recordings of which one goes on where the other ends, in this process."""
+    outcome: Outcome | None = None
+    for task in chain:
+        outcome = run_task(after(outcome, task))
+        yield outcome
 
 
 def _bytes(path: Path) -> int:

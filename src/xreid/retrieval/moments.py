@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from xreid.core.errors import DataError
 from xreid.core.files import atomic_file
+from xreid.core.grown import read_grown
 from xreid.retrieval.crops import XYWH
 
 MOMENTS = "moments.parquet"
@@ -90,7 +91,7 @@ def moments(root: Path, tracklet: str | None = None) -> list[Moment]:
     if not path.is_file():
         return []
     try:
-        found = pq.read_table(path, filters=None if tracklet is None else [("tracklet", "=", tracklet)])
+        found = read_grown(path, filters=None if tracklet is None else [("tracklet", "=", tracklet)])
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} is damaged", got=str(error)[:200], todo="Ingest again.") from error
     return list(_rows(found, path))

@@ -7,6 +7,9 @@ with a dot; closed, it is called CAMERA_20261120T213000.000Z.mkv, after the time
 from __future__ import annotations
 
 import csv
+import errno
+import io
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -52,22 +55,46 @@ class Gap:
 
 
 class GapLog:
-    """gaps.csv: one line for each gap, on disk when `add` returns; for several threads."""
+    """gaps.csv: one line for each gap, on disk when `add` returns; for several threads.
+
+    Where the disk is full lines wait in memory for the next one.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._lock = threading.Lock()
+        self._waiting = list[Gap]()
 
     def add(self, gap: Gap) -> None:
         """Append a line."""
-        times = (
-            datetime.fromtimestamp(t, UTC).isoformat(timespec="milliseconds") for t in (gap.from_s, gap.to_s)
-        )
-        with self._lock, open(self.path, "a", newline="", encoding="utf-8") as file:
-            if file.tell() == 0:
-                csv.writer(file).writerow(["camera", "from", "to", "seconds", "reason"])
-            csv.writer(file).writerow([gap.camera, *times, f"{gap.to_s - gap.from_s:.1f}", gap.reason])
-            file.flush()
+        with self._lock:
+            self._waiting.append(gap)
+            with suppress(OSError):
+                self._write()
+
+    def _write(self) -> None:
+        """Write what waits; after a fault the file is as it was."""
+        text = io.StringIO(newline="")
+        with open(self.path, "ab", buffering=0) as file:
+            size = file.tell()
+            if size == 0:
+                csv.writer(text).writerow(["camera", "from", "to", "seconds", "reason"])
+            csv.writer(text).writerows(map(_row, self._waiting))
+            data = text.getvalue().encode()
+            try:
+                if file.write(data) < len(data):
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            except OSError:
+                os.truncate(self.path, size)
+                raise
+        self._waiting.clear()
+
+
+def _row(gap: Gap) -> list[str]:
+    times = (
+        datetime.fromtimestamp(t, UTC).isoformat(timespec="milliseconds") for t in (gap.from_s, gap.to_s)
+    )
+    return [gap.camera, *times, f"{gap.to_s - gap.from_s:.1f}", gap.reason]
 
 
 class Recorder(threading.Thread):
@@ -146,6 +173,8 @@ class Recorder(threading.Thread):
             return "the stream ended"
         except (av.error.FFmpegError, DataError, OSError) as error:
             return f"the connection was lost: {getattr(error, 'strerror', None) or error}"
+        except Exception as error:  # noqa: BLE001 - one odd camera keeps no other back, nor itself for good
+            return f"unexpected {type(error).__name__}: {error}"
         finally:
             self._close()
 
@@ -186,6 +215,11 @@ class Recorder(threading.Thread):
 
     def _roll(self, container: Any, at: float) -> None:
         name = f"{self.stream.name}_{stamp_of(at)}{SUFFIX}"
+        while (self.folder / name).exists() or (self.folder / f".{name}").exists():
+            at += (
+                0.001  # a clock that was put back comes to the same time again: no file takes another's place
+            )
+            name = f"{self.stream.name}_{stamp_of(at)}{SUFFIX}"
         # begun before the last one is closed, so that whoever sees that one sees that it goes on
         following = writer_for(container.streams.video[0], self.folder / f".{name}", start_s=at)
         self._close()

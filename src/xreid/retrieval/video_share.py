@@ -16,6 +16,7 @@ from xreid.retrieval.recorder import SUFFIX, Gap, GapLog, length_s, start_of
 
 _SHARE = 0.9  # of what is free at the start, and held already
 _GB = 1e9
+_RESERVE, _RESERVE_SHARE = 1e9, 0.01  # bytes, or a share of the disk, that stay free for tables and crops
 UNREADABLE = ".unreadable"  # what a file ends with whose ingest found nothing to read
 
 
@@ -47,7 +48,7 @@ class VideoShare:
             waiting: Those of them that are not ingested.
             busy: Those that are being ingested.
         """
-        over = self._held() - self.most
+        over = max(self._held() - self.most, self._scarce())
         if over <= 0:
             return
         for path in sorted(self.folder.glob(f"*{UNREADABLE}"), key=start_of):
@@ -76,7 +77,14 @@ class VideoShare:
         path.unlink(missing_ok=True)
 
     def _full(self) -> str:
+        if self._scarce() > 0:
+            return f"the disk of {self.folder} is full"
         return f"{self.folder} is full ({self.most / _GB:.3g} GB, --video_gb)"
+
+    def _scarce(self) -> float:
+        """Bytes that the disk lacks for what else is written there, the crops above all."""
+        usage = shutil.disk_usage(self.folder)
+        return min(_RESERVE, _RESERVE_SHARE * usage.total) - usage.free
 
     def _held(self) -> float:
         """Bytes, of growing files as well."""

@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import signal
 import threading
+import traceback
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
@@ -16,7 +17,8 @@ from pathlib import Path
 
 import cv2
 
-from xreid.core.errors import DataError
+from xreid.core.errors import DataError, XReidError
+from xreid.retrieval.bridge import STATE
 from xreid.retrieval.ingest import ingest_video
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
 
@@ -50,7 +52,13 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What became of a recording: a report, or what is wrong with it."""
+    """What became of a recording: a report, or what is wrong with it.
+
+    Attributes:
+        name: Of the recording.
+        report: What was found.
+        error: What is wrong with the recording.
+    """
 
     name: str
     report: IngestReport | None = None
@@ -78,6 +86,14 @@ def run_task(task: Task) -> Outcome:
         )
     except DataError as error:
         return Outcome(name=task.name, error=str(error))
+    except (XReidError, OSError):  # not the recording's fault: another one would meet it as well
+        raise
+    except Exception as error:  # noqa: BLE001 - one odd recording keeps no other back
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{Path(where.filename).name}, line {where.lineno}"
+        return Outcome(name=task.name, error=f"unexpected {type(error).__name__}: {error} ({place})")
+    if task.bridge is not None:
+        (task.bridge / STATE).unlink(missing_ok=True)  # megabytes, of use to the next file only
     return Outcome(name=task.name, report=report)
 
 
