@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.docs.blocks import PAGES, RUN, Block, blocks_of, listing, read_block, run_block
+from tests.docs.blocks import PAGES, RUN, Block, blocks_of, listing, on_fewer_people, read_block, run_block
+from xreid.simulation.config import small
+from xreid.training.presets import preset_named
 
 
 def page(folder: Path, text: str) -> Path:
@@ -18,6 +20,19 @@ def page(folder: Path, text: str) -> Path:
 def one(folder: Path, text: str) -> Block:
     (block,) = blocks_of(page(folder, text))
     return block
+
+
+def test_fewer_people_for_those_commands_only() -> None:
+    for command in ("simulate street --preset tiny", "train mine runs/mine", "embed runs/first people x"):
+        assert on_fewer_people(command.split()) == command.split()
+    assert on_fewer_people(["train", "people", "runs/first"])[3:] == ["--batch.identities", "3"]
+
+
+def test_the_small_preset_is_enough_for_a_batch_of_the_tiny_scale() -> None:
+    """What the first pages promise with the numbers of people that they name."""
+    asked = preset_named("paper", scale="tiny").batch.identities
+    assert asked <= small().train_identities == 40
+    assert small().test_identities == 10
 
 
 def test_blocks_marks_and_commands(tmp_path: Path) -> None:
