@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import weakref
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +24,7 @@ from xreid.inference.embed import EmbedConfig, embed_tracklets
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.moments import Moment, write_moments
 from xreid.serving.app import create_app
+from xreid.serving.clips import EmptyError, Strip, encode
 from xreid.serving.footage import box_at
 from xreid.serving.site import Site
 
@@ -135,7 +137,7 @@ def test_the_facts_of_a_moment(shown: TestClient, filmed: Path) -> None:
     assert shown.get(f"{API}/gallery").json()["footage"] is True
     best = shown.get(url(shown, "gate")).json()
     assert best == {
-        "file": str(filmed / "footage" / "gate.mp4"),
+        "file": "gate.mp4",
         "tracklet_frame": 2,
         "frame": 30,
         "offset_s": 2.9,
@@ -148,6 +150,15 @@ def test_the_facts_of_a_moment(shown: TestClient, filmed: Path) -> None:
         "why_not": "",
     }
     assert shown.get(url(shown, "gate", "moment?frame=0")).json()["frame"] == 10
+    elsewhere = ("outside", "dots", "relative", "sly", "stream")
+    told = {name: shown.get(url(shown, name)).json()["file"] for name in elsewhere}
+    assert told == {
+        "outside": "secret.mp4",
+        "dots": "secret.mp4",
+        "relative": "gate.mp4",
+        "sly": "secret.mp4",
+        "stream": "rtsp://camera/1",
+    }, "nobody learns where the server keeps its files"
     assert shown.get(url(shown, "gate", "moment?frame=4")).status_code == 404
     assert "ingest" in shown.get(url(shown, "unknown")).json()["expected"]
     assert shown.get(f"{API}/tracklets/{'ab' * 10}/moment").status_code == 404
@@ -288,3 +299,23 @@ def test_a_box_between_sightings() -> None:
     assert box_at(known, 2.8) is None
     assert box_at(known, 9.0) is None
     assert box_at([], 1.0) is None
+
+
+def test_pictures_go_one_by_one_to_the_encoder(tmp_path: Path) -> None:
+    made: list[weakref.ref[Image.Image]] = []
+    most = 0
+
+    def images() -> Iterator[Image.Image]:
+        nonlocal most
+        for i in range(60):
+            image = Image.new("RGB", (64, 48), (4 * i, 0, 0))
+            made.append(weakref.ref(image))
+            most = max(most, sum(one() is not None for one in made))
+            yield image
+
+    encode(Strip(sizes=[(64, 48)], images=images(), fps=10.0), tmp_path / "clip.mp4")
+    with av.open(str(tmp_path / "clip.mp4")) as container:
+        assert sum(1 for _ in container.decode(video=0)) == 60
+    assert most <= 3, "not all of a clip are held at once"
+    with pytest.raises(EmptyError):
+        encode(Strip(sizes=[], images=iter(()), fps=10.0), tmp_path / "none.mp4")

@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from xreid.retrieval.gallery_receipts import Receipt, UnfinishedError
 from xreid.serving.audit import check
 from xreid.serving.auth import Admin, Here
 from xreid.serving.schemas import AuditPage, Erasure
+from xreid.serving.site import Site
 
 router = APIRouter(prefix="/api/v1", tags=["administration"])
 
@@ -20,23 +22,33 @@ def erase(asked: Erasure, who: Admin, site: Here) -> dict[str, Any]:
     if not asked.dry_run:
         count = {"names": len(asked.names), "identities": len(asked.identities)}
         site.audit.write(who.name, "erase asked", count)
-    receipt = site.backend.erase(
-        names=asked.names,
-        identities=asked.identities,
-        who=who.name,
-        reason=asked.reason,
-        dry_run=asked.dry_run,
-    )
+    try:
+        receipt = site.backend.erase(
+            names=asked.names,
+            identities=asked.identities,
+            who=who.name,
+            reason=asked.reason,
+            dry_run=asked.dry_run,
+        )
+    except UnfinishedError as error:
+        _erased(site, who.name, error.receipt, "erased in part")
+        raise
     if not asked.dry_run:
-        site.clips.forget()
-        site.audit.write(who.name, "erased", {"receipt": receipt.id, "tracklets": receipt.tracklets})
+        _erased(site, who.name, receipt, "erased")
     return asdict(receipt)
+
+
+def _erased(site: Site, who: str, receipt: Receipt, what: str) -> None:
+    site.clips.forget()
+    site.audit.write(who, what, {"receipt": receipt.id, "tracklets": receipt.tracklets})
 
 
 @router.get("/receipts")
 def receipts(who: Admin, site: Here) -> list[dict[str, Any]]:
-    """What was erased from the gallery, when and on whose word; names only as hashes."""
-    return [asdict(receipt) for receipt in site.backend.gallery.receipts()]
+    """What was erased, when and on whose word; names only as hashes; what is damaged says so instead."""
+    damaged: list[str] = []
+    found = [asdict(receipt) for receipt in site.backend.gallery.receipts(damaged)]
+    return [*found, *({"damaged": text} for text in damaged)]
 
 
 @router.get("/audit")

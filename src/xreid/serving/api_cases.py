@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from xreid.core.errors import ProtocolError
+from xreid.core.errors import DataError, ProtocolError
 from xreid.retrieval.cases import now
 from xreid.retrieval.gallery import Entry
 from xreid.serving.api_uploads import query_view
@@ -24,8 +25,11 @@ router = APIRouter(prefix="/api/v1/cases", tags=["cases"])
 
 @router.get("")
 def list_cases(who: Viewer, site: Here, limit: Annotated[int, Query(ge=1, le=500)] = 100) -> list[CaseView]:
-    """All cases, newest first."""
-    return [CaseView.of(case) for case in site.cases.all()[:limit]]
+    """All cases, newest first; before them those whose files are damaged."""
+    damaged: dict[str, str] = {}
+    sound = [CaseView.of(case) for case in site.cases.all(damaged)]
+    broken = [CaseView.of_damaged(name, _without_folder(site, why)) for name, why in damaged.items()]
+    return [*broken, *sound][:limit]
 
 
 @router.post("", status_code=201)
@@ -72,11 +76,14 @@ def change_case(case_id: Id, asked: CaseChange, who: Operator, site: Here) -> Ca
 @router.delete("/{case_id}", status_code=204)
 def delete_case(case_id: Id, who: Operator, site: Here) -> None:
     """Delete a case, with the uploaded pictures that only it needs."""
-    case = site.cases.get(case_id)
+    queries: set[str] = set()
+    with suppress(DataError):  # a damaged one can be deleted; its pictures go when their time is over
+        queries = set(site.cases.get(case_id).queries)
     site.audit.write(who.name, "case deleted", {"case": case_id})
     site.cases.delete(case_id)
-    for query in set(case.queries) - site.cases.queries_in_use():
-        site.queries.kept.delete(query)
+    with suppress(DataError):  # another that is damaged may need them
+        for query in queries - site.cases.queries_in_use():
+            site.queries.kept.delete(query)
 
 
 @router.put("/{case_id}/judgements/{tracklet}")
@@ -115,6 +122,11 @@ def in_time(entries: list[Entry]) -> list[Entry]:
     return sorted(
         entries, key=lambda e: (math.inf if e.tracklet.start_s is None else e.tracklet.start_s, e.id)
     )
+
+
+def _without_folder(site: Site, text: str) -> str:
+    """A message of which a client need not learn where the server keeps its files."""
+    return text.replace(f"{site.cases.folder}/", "cases/")
 
 
 def _require(site: Site, tracklets: list[str], queries: list[str]) -> None:

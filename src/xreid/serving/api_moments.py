@@ -31,7 +31,7 @@ def moment_facts(tracklet: TrackletId, who: Viewer, site: Here, frame: FrameNumb
     offsets = [one.offset_s for one in all_of_it if one.offset_s is not None]
     why_not = site.footage.why_not(chosen)
     return MomentView(
-        file=chosen.source,
+        file=site.footage.name_of(chosen),
         tracklet_frame=_number(entry.tracklet, chosen),
         frame=chosen.frame,
         offset_s=chosen.offset_s,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
-from xreid.core.errors import ProtocolError
+from xreid.core.errors import ProtocolError, XReidError
 from xreid.core.tracklets import Tracklet, TrackletTable
 from xreid.retrieval.alerts import Alert, AlertLog
 from xreid.retrieval.alerts import Word as AlertWord
@@ -21,6 +21,7 @@ from xreid.retrieval.camera_graph_file import read_camera_graph
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.forgetting import forget_erased
 from xreid.retrieval.gallery import Entry, Gallery, Receipt
+from xreid.retrieval.gallery_receipts import UnfinishedError
 from xreid.retrieval.gallery_seen import Seen
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import Query, queries_of, together
@@ -169,12 +170,30 @@ class Backend:
     def erase(
         self, *, names: Sequence[str], identities: Sequence[str], who: str, reason: str, dry_run: bool
     ) -> Receipt:
-        """Erase people from the gallery, and from watch list and alerts."""
-        receipt = self.gallery.erase(
-            names=names, identities=identities, asked_by=who, reason=reason, dry_run=dry_run
-        )
-        if not dry_run:
-            forget_erased(self.gallery, self.answers)
+        """Erase people from the gallery, and from watch list, alerts and cases.
+
+        Raises:
+            XReidError: They were erased, and something that cannot be read may still tell of them.
+        """
+        fault: UnfinishedError | None = None
+        try:
+            receipt = self.gallery.erase(
+                names=names, identities=identities, asked_by=who, reason=reason, dry_run=dry_run
+            )
+        except UnfinishedError as error:
+            fault, receipt = error, error.receipt
+        if dry_run:
+            return receipt
+        whole = not receipt.unread  # else what is not found may lie in a set that cannot be read
+        left = forget_erased(self.gallery, self.answers).left if whole else ()
+        if fault is not None:
+            raise fault
+        if left:
+            raise XReidError(
+                f"erased from the gallery (receipt {receipt.id}), and perhaps not from all answers",
+                got="; ".join(left)[:1000],
+                todo="Mend that, and check the watch list: what is left is erased then.",
+            )
         return receipt
 
     @property

@@ -1,11 +1,18 @@
-"""Tracklets as short moving clips: H.264 in MP4, encoded when first asked for and kept for a while."""
+"""Tracklets as short moving clips: H.264 in MP4, encoded when first asked for and kept for a while.
+
+Pictures go one by one from the disk to the encoder, and one clip is encoded at a time: in memory are one
+decoded picture, and the 40 or so frames of clip size that the encoder looks ahead (30 MB at 960 x 540).
+"""
 
 from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +28,26 @@ _HEIGHT, _MOST_FRAMES = 256, 150  # pixels, and frames: at most 15 s at 10 a sec
 _SLOWEST, _USUAL, _FASTEST = 2.0, 10.0, 25.0  # frames a second
 _ENCODERS = ("libx264", "libopenh264", "libvpx-vp9")
 _KEPT_BYTES = 512 * 1024 * 1024
+_UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+class EmptyError(Exception):
+    """There is no picture to make a clip of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """Pictures to make a clip of.
+
+    Attributes:
+        sizes: Width and height of each, as its file says.
+        images: Gives them one by one; those that cannot be read after all are left out.
+        fps: How many a second to show.
+    """
+
+    sizes: Sequence[tuple[int, int]]
+    images: Iterable[Image.Image]
+    fps: float
 
 
 class Clips:
@@ -42,25 +69,29 @@ class Clips:
             Refusal: 404 where none of its frames can be read.
         """
 
-        def frames() -> tuple[list[Image.Image], float]:
-            images = [image for frame in _chosen(row) if (image := read_frame(root, frame)) is not None]
-            if not images:
-                raise Refusal(404, f"no frame of {row.name} can be read", todo="Have the frames moved?")
-            return images, frames_a_second(row)
+        @contextmanager
+        def strip() -> Iterator[Strip]:
+            sizes = {frame: size for frame in _chosen(row) if (size := _size_of(root, frame)) is not None}
+            images = (image for frame in sizes if (image := read_frame(root, frame)) is not None)
+            yield Strip(sizes=list(sizes.values()), images=images, fps=frames_a_second(row))
 
-        return self.kept(_key(row, root), frames)
+        try:
+            return self.kept(_key(row, root), strip)
+        except EmptyError:
+            raise Refusal(404, f"no frame of {row.name} can be read", todo="Have the frames moved?") from None
 
     def kept(
-        self, key: str, make: Callable[[], tuple[list[Image.Image], float]], *, height: int = _HEIGHT
+        self, key: str, make: Callable[[], AbstractContextManager[Strip]], *, height: int = _HEIGHT
     ) -> Path:
         """The clip of that key, made where it is not there.
 
         Args:
             key: Hexadecimal digits that stand for all that decides what it shows.
-            make: Gives the pictures, and how many a second to show.
+            make: Gives the pictures, for as long as it is entered.
             height: Most pixels of height.
 
         Raises:
+            EmptyError: No picture can be read.
             Refusal: 404: people were erased while it was made, of whom it may show one.
         """
         path = self.folder / f"{key}.mp4"
@@ -69,13 +100,12 @@ class Clips:
                 path.touch()
                 return path
             begun = self._emptied
-        images, fps = make()
-        with self._lock:
+        with make() as strip, self._lock:
             if begun != self._emptied:
                 raise Refusal(404, "people were erased meanwhile", todo="Ask again.")
             self._make_room()
             with atomic_file(path) as temporary:
-                encode(images, temporary, fps=fps, height=height)
+                encode(strip, temporary, height=height)
         return path
 
     def forget(self) -> None:
@@ -99,15 +129,32 @@ def read_frame(root: Path, frame: str) -> Image.Image | None:
 
     Whatever a table names, only pictures leave: the file is decoded here and encoded anew.
     """
-    path = (root / frame).resolve()
-    inside = Path(frame).is_absolute() or path.is_relative_to(root.resolve())
-    if not inside or not path.is_file():
+    path = _inside(root, frame)
+    if path is None:
         return None
     try:
         with Image.open(path) as image:
             return image.convert("RGB")
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except _UNREADABLE:
         return None
+
+
+def _size_of(root: Path, frame: str) -> tuple[int, int] | None:
+    """Width and height of a frame, without decoding it; None as `read_frame`."""
+    path = _inside(root, frame)
+    if path is None:
+        return None
+    try:
+        with Image.open(path) as image:
+            return image.size
+    except _UNREADABLE:
+        return None
+
+
+def _inside(root: Path, frame: str) -> Path | None:
+    path = (root / frame).resolve()
+    inside = Path(frame).is_absolute() or path.is_relative_to(root.resolve())
+    return path if inside and path.is_file() else None
 
 
 def frames_a_second(row: Tracklet) -> float:
@@ -117,16 +164,24 @@ def frames_a_second(row: Tracklet) -> float:
     return min(_FASTEST, max(_SLOWEST, (len(_chosen(row)) - 1) / (row.end_s - row.start_s)))
 
 
-def encode(images: list[Image.Image], path: Path, *, fps: float, height: int = _HEIGHT) -> None:
-    """Write pictures as a video with its index in front, each in its own proportions on a common size."""
-    wide, high = _size(images, most=height)
+def encode(strip: Strip, path: Path, *, height: int = _HEIGHT) -> None:
+    """Write pictures as a video with its index in front, each in its own proportions on a common size.
+
+    Raises:
+        EmptyError: There is none.
+    """
+    images = iter(strip.images)
+    first = next(images, None)
+    if first is None:
+        raise EmptyError
+    wide, high = _size(strip.sizes, most=height)
     name = next(name for name in _ENCODERS if name in av.codecs_available)
     # A key frame every second or so: players can go to any of them.
     with av.open(str(path), "w", format="mp4", options={"movflags": "+faststart"}) as container:
-        stream: Any = container.add_stream(name, rate=Fraction(fps).limit_denominator(1000))
+        stream: Any = container.add_stream(name, rate=Fraction(strip.fps).limit_denominator(1000))
         stream.width, stream.height, stream.pix_fmt = wide, high, "yuv420p"
         stream.options = {"crf": "24", "g": "10", "preset": "veryfast"} if "264" in name else {"crf": "32"}
-        for image in images:
+        for image in chain((first,), images):
             frame = av.VideoFrame.from_ndarray(np.asarray(_fitted(image, wide, high)), format="rgb24")
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
@@ -140,10 +195,10 @@ def _chosen(row: Tracklet) -> tuple[str, ...]:
     return tuple(row.frames[i * count // _MOST_FRAMES] for i in range(_MOST_FRAMES))
 
 
-def _size(images: list[Image.Image], *, most: int) -> tuple[int, int]:
+def _size(sizes: Sequence[tuple[int, int]], *, most: int) -> tuple[int, int]:
     """Even numbers of pixels, of the middle proportion."""
-    shape = sorted(image.width / image.height for image in images)[len(images) // 2]
-    height = min(most, max(64, max(image.height for image in images)))
+    shape = sorted(width / height for width, height in sizes)[len(sizes) // 2]
+    height = min(most, max(64, max(height for _, height in sizes)))
     even = height + height % 2
     return max(16, 2 * round(even * min(shape, 2.0) / 2)), even
 

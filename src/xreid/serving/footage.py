@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import io
+import os
 import shutil
 import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from PIL import Image, ImageDraw
@@ -20,7 +21,7 @@ from xreid.core.errors import DataError, XReidError
 from xreid.retrieval.crops import XYWH
 from xreid.retrieval.image_folder import FolderFrames
 from xreid.retrieval.moments import Moment
-from xreid.serving.clips import Clips
+from xreid.serving.clips import Clips, EmptyError, Strip
 from xreid.serving.config import Limits
 from xreid.serving.decoding import Decoded, decode
 from xreid.serving.ids import Busy
@@ -30,14 +31,6 @@ from xreid.serving.sniff import HEAD_BYTES, Kind, kind_of
 _CLIP_HEIGHT, _MOST_FRAMES, _FPS = 540, 150, 10.0
 _SOON_S = 0.002  # offsets are written down in milliseconds
 _COLOUR, _AROUND = (255, 170, 0), (0, 0, 0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Drawn:
-    """Pictures of a stretch of a recording, with the box where somebody saw it."""
-
-    images: list[Image.Image]
-    fps: float
 
 
 class Footage:
@@ -96,11 +89,12 @@ class Footage:
         room = Path(tempfile.mkdtemp(dir=self.work))
         try:
             asked = {"from_s": at, "to_s": at, "frames": 1, "height": height}
-            seen, images = self._decoded(self.file_of(moment), room, **asked)
-            if not images:
+            seen = self._decoded(self.file_of(moment), room, **asked)
+            if not seen.files:
                 raise _gone()
-            _draw(images[0], moment.box, of_height=seen.height)
-            return _jpeg(images[0])
+            image = _opened(room / seen.files[0])
+            _draw(image, moment.box, of_height=seen.height)
+            return _jpeg(image)
         finally:
             shutil.rmtree(room, ignore_errors=True)
 
@@ -124,37 +118,54 @@ class Footage:
         facts = (str(path), stamp.st_mtime_ns, stamp.st_size, start, seconds, known)
         key = hashlib.sha256(repr(facts).encode()).hexdigest()[:32]
 
-        def make() -> tuple[list[Image.Image], float]:
-            drawn = self._stretch(path, start, start + seconds, known)
-            return drawn.images, drawn.fps
-
-        return self.clips.kept(key, make, height=_CLIP_HEIGHT)
-
-    def _stretch(self, path: Path, start: float, end: float, known: Sequence[tuple[float, XYWH]]) -> _Drawn:
-        frames = min(_MOST_FRAMES, max(1, round((end - start) * _FPS)))
-        room = Path(tempfile.mkdtemp(dir=self.work))
         try:
-            asked = {"from_s": start, "to_s": end, "frames": frames, "height": _CLIP_HEIGHT}
-            seen, images = self._decoded(path, room, **asked)
-        finally:
-            shutil.rmtree(room, ignore_errors=True)
-        if not images:
-            raise _gone()
-        for image, at in zip(images, seen.times, strict=True):
-            box = box_at(known, at)
-            if box is not None:
-                _draw(image, box, of_height=seen.height)
-        shown = seen.times[-1] - seen.times[0]
-        return _Drawn(images=images, fps=min(25.0, (len(images) - 1) / shown) if shown > 0 else _FPS)
+            return self.clips.kept(
+                key, lambda: self._stretch(path, start, start + seconds, known), height=_CLIP_HEIGHT
+            )
+        except EmptyError:
+            raise _gone() from None
 
-    def _decoded(self, path: Path, room: Path, **asked: float) -> tuple[Decoded, list[Image.Image]]:
+    def name_of(self, moment: Moment) -> str:
+        """What to call a recording before people who need not know where the server keeps it.
+
+        Its path in the folder that may be shown; the name alone where it lies elsewhere. A stream's address,
+        which has no password, stays.
+        """
+        source = moment.source
+        if "://" in source:
+            return source
+        for folder in self.folders if Path(source).is_absolute() else ():
+            found = Path(os.path.normpath(source))
+            if found != folder and found.is_relative_to(folder):
+                return found.relative_to(folder).as_posix()
+        return source if not Path(source).is_absolute() and ".." not in source else Path(source).name
+
+    @contextmanager
+    def _stretch(
+        self, path: Path, start: float, end: float, known: Sequence[tuple[float, XYWH]]
+    ) -> Iterator[Strip]:
+        """Pictures of a stretch of a recording, with the box where somebody saw it; read one by one."""
+        frames = min(_MOST_FRAMES, max(1, round((end - start) * _FPS)))
+        asked = {"from_s": start, "to_s": end, "frames": frames, "height": _CLIP_HEIGHT}
+        with tempfile.TemporaryDirectory(dir=self.work) as name:
+            room = Path(name)
+            seen = self._decoded(path, room, **asked)
+
+            def drawn() -> Iterator[Image.Image]:
+                for file, at in zip(seen.files, seen.times, strict=True):
+                    image, box = _opened(room / file), box_at(known, at)
+                    if box is not None:
+                        _draw(image, box, of_height=seen.height)
+                    yield image
+
+            shown = seen.times[-1] - seen.times[0] if seen.times else 0.0
+            fps = min(25.0, (len(seen.files) - 1) / shown) if shown > 0 else _FPS
+            sizes = [_opened(room / file).size for file in seen.files[:1]]  # they are all of one size
+            yield Strip(sizes=sizes, images=drawn(), fps=fps)
+
+    def _decoded(self, path: Path, room: Path, **asked: float) -> Decoded:
         with self._decoding:
-            seen = decode(path, _kind(path), limits=self.limits, out=str(room), any_length=True, **asked)
-        images = []
-        for file in seen.files:
-            with Image.open(room / file) as image:
-                images.append(image.convert("RGB"))
-        return seen, images
+            return decode(path, _kind(path), limits=self.limits, out=str(room), any_length=True, **asked)
 
     def _inside(self, source: str) -> Path:
         """A recorded path, where it lies in an allowed folder; links are followed first."""
@@ -223,6 +234,12 @@ def _kind(path: Path) -> Kind:
             409, "the recording is in a format that is not shown here", expected="MP4, MKV, AVI, ..."
         )
     return kind
+
+
+def _opened(path: Path) -> Image.Image:
+    """A picture that our decoder has written."""
+    with Image.open(path) as image:
+        return image.convert("RGB")
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -54,6 +54,14 @@ class CaseView(Model):
     tracklets: list[str]
     queries: list[str]
     judgements: list[JudgementView]
+    damaged: str = Field(default="", description="Why it cannot be read; then nothing else of it is known")
+
+    @classmethod
+    def of_damaged(cls, name: str, why: str) -> CaseView:
+        """One that cannot be read, so that it shows in the list."""
+        nothing: dict[str, list[str]] = {"tracklets": [], "queries": []}
+        title = f"(cases/{name}.json cannot be read)"
+        return cls(id=name, title=title, note="", owner="", made="", judgements=[], damaged=why, **nothing)
 
     @classmethod
     def of(cls, case: Case) -> CaseView:

@@ -1,0 +1,54 @@
+"""A damaged case hides no other, and keeps an erasure from being called complete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from starlette.testclient import TestClient
+
+API = "/api/v1"
+
+
+def _cases(client: TestClient) -> Path:
+    folder: Path = client.app.state.site.cases.folder  # type: ignore[attr-defined]
+    return folder
+
+
+def _opened(client: TestClient, title: str, *tracklets: str) -> str:
+    answer = client.post(f"{API}/cases", json={"title": title, "tracklets": list(tracklets)})
+    assert answer.status_code == 201
+    name: str = answer.json()["id"]
+    return name
+
+
+def test_a_damaged_case_is_in_the_list_with_its_fault(client: TestClient, first: dict[str, Any]) -> None:
+    broken, sound = _opened(client, "Hat", first["id"]), _opened(client, "Bag", first["id"])
+    path = _cases(client) / f"{broken}.json"
+    path.write_text(path.read_text().replace('"owner"', '"owned"'))
+    listed = {case["id"]: case for case in client.get(f"{API}/cases").json()}
+    assert listed[sound]["damaged"] == ""
+    assert f"cases/{broken}.json is damaged" in listed[broken]["damaged"]
+    assert str(path.parent) not in listed[broken]["damaged"], "the server keeps its paths to itself"
+    assert client.get(f"{API}/cases/{broken}").status_code == 422
+    assert client.delete(f"{API}/cases/{broken}").status_code == 204
+    assert [case["id"] for case in client.get(f"{API}/cases").json()] == [sound]
+
+
+def test_an_erasure_says_what_it_could_not_clean(client: TestClient, first: dict[str, Any]) -> None:
+    broken = _opened(client, "Hat", first["id"])
+    path = _cases(client) / f"{broken}.json"
+    before = path.read_text()
+    path.write_text(before.replace('"owner"', '"owned"'))
+    asked = {"names": [first["name"]], "dry_run": False}
+    answer = client.post(f"{API}/erase", json=asked)
+    assert answer.status_code == 500
+    assert "not complete" in answer.json()["detail"]
+    assert broken in answer.json()["got"]
+    assert client.get(f"{API}/tracklets/{first['id']}").status_code == 404, "erased from the gallery"
+    assert client.get(f"{API}/audit?limit=1").json()["entries"][0]["what"] == "erased in part"
+    path.write_text(before)
+    answer = client.post(f"{API}/erase", json=asked)
+    assert answer.status_code == 200
+    assert answer.json()["finished"]
+    assert client.get(f"{API}/cases/{broken}").json()["searched_for"] == []
