@@ -34,6 +34,11 @@ CHROMIUM = os.environ.get("XREID_CHROMIUM") or shutil.which("chromium") or shuti
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium found (set XREID_CHROMIUM)")
 WAIT_MS = 60_000  # on a machine that is busy with something else
 expect.set_options(timeout=WAIT_MS)
+# What the page says for four seconds, or nine, a slow machine may not have looked at by then.
+WORDS_STAY = """(() => {
+  const later = setTimeout, brief = [4000, 9000];
+  globalThis.setTimeout = (what, ms, ...more) => later(what, brief.includes(ms) ? 900000 : ms, ...more);
+})()"""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -68,6 +73,7 @@ class Visit:
         self.requests: list[str] = []
         self.complaints: list[str] = []
         self.context.on("request", lambda request: self.requests.append(request.url))
+        self.context.add_init_script(WORDS_STAY)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
