@@ -61,7 +61,10 @@ export function patch(old, now) {
     if (old.data !== now.data) old.data = now.data;
     return old;
   }
-  if (old.own !== undefined) return old;
+  if (old.own !== undefined) {
+    if (old !== now) now.ends?.();
+    return old;
+  }
   attributes(old, now);
   properties(old, now);
   for (const type of Object.keys(old.acts ?? {})) old.acts[type] = undefined;

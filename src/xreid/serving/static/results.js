@@ -13,7 +13,7 @@ export class Results {
     this.list = h("ol.hits", { "aria-label": "Results, best first" });
     this.list.addEventListener("keydown", (event) => this.key(event));
     this.list.addEventListener("focusin", (event) => { const card = event.target.closest("li"); if (card) this.stop([...this.list.children].indexOf(card)); });
-    Object.assign(this, { hits: [], about: {}, at: 0 });
+    Object.assign(this, { hits: [], about: {}, at: 0, drawn: new Map() });
   }
 
   /** Cards of results that were there before stay, with the focus that one may have; about {measured, holds}: what the probabilities are worth. */
@@ -21,12 +21,28 @@ export class Results {
     const focused = this.list.contains(document.activeElement) && this.hits[this.at]?.tracklet.id;
     const at = Math.max(0, hits.findIndex((hit) => hit.tracklet.id === focused));
     Object.assign(this, { hits, about, at });
-    renew(this.list, hits.map((hit, i) => this.card(hit, i)));
+    const before = this.drawn;
+    this.drawn = new Map();
+    renew(this.list, hits.map((hit, i) => this.draw(hit, i, before)));
+  }
+
+  /** The card of a hit: the one that there is, where nothing of it has changed. */
+  draw(hit, i, before = new Map()) {
+    const { id } = hit.tracklet, says = JSON.stringify([hit, this.about.measured]);
+    const old = before.get(id), card = old?.says === says ? old.card : this.card(hit, i);
+    const drawn = { says, card: old && old.card !== card ? patch(old.card, card) : card };
+    drawn.card.tabIndex = i === this.at ? 0 : -1;
+    this.drawn.set(id, drawn);
+    return drawn.card;
+  }
+
+  hit(id) {
+    return this.hits.find((one) => one.tracklet.id === id);
   }
 
   card(hit, i) {
     const row = hit.tracklet, kind = kindOf(hit), said = KINDS[kind];
-    const judge = (verdict, sign, word, key) => h("button.judge", { type: "button", "aria-pressed": hit.verdict === verdict, "aria-keyshortcuts": key, title: `${word} (${key})`, onclick: () => this.judge(hit, verdict) }, `${sign} ${word}`);
+    const judge = (verdict, sign, word, key) => h("button.judge", { type: "button", "aria-pressed": hit.verdict === verdict, "aria-keyshortcuts": key, title: `${word} (${key})`, onclick: () => this.judge(this.hit(row.id), verdict) }, `${sign} ${word}`);
     const sign = kind === "unknown" || kind === "impossible" ? h(`span.badge.${kind}`, { title: said.title }, said.word) : kind === "likely" && h("span.badge.likely", { title: said.title }, said.word);
     return h(`li.card.hit.is-${kind}${hit.verdict ? `.${hit.verdict}` : ""}`, { tabindex: i === this.at ? "0" : "-1", "data-id": row.id, "data-key": row.id, "aria-label": `Rank ${hit.rank}, ${row.name}, ${camera(row)}, ${span(row)}, ${hit.verdict ?? said.word}` },
       h("div.shot", {}, clip(row), h("span.place", {}, hit.rank), hit.verdict && h(`span.seal.${hit.verdict}`, {}, hit.verdict === "confirmed" ? "✓ confirmed" : "✗ rejected")),
@@ -37,7 +53,7 @@ export class Results {
         h("div.odds", {}, chance(hit, this.about.measured)), strangersLine(hit), partsLine(hit), placeAndTime(hit),
         h("div.soft.small", { title: "Cosine between the embeddings; no probability" }, `score ${hit.score.toFixed(3)}`, row.labels.length ? ` · ${row.labels.join(", ")}` : ""),
         h("div.acts", {}, this.may && [judge("confirmed", "✓", "Confirm", "c"), judge("rejected", "✗", "Reject", "x")],
-          h("button.plain", { type: "button", title: "Beside what was searched for, with reasons (Enter)", onclick: () => this.open(hit) }, "Look"),
+          h("button.plain", { type: "button", title: "Beside what was searched for, with reasons (Enter)", onclick: () => this.open(this.hit(row.id)) }, "Look"),
           this.may && h("button.plain", { type: "button", title: "Search with this one too (e)", "aria-keyshortcuts": "e", onclick: () => this.acts.example(row) }, "+ Example"))));
   }
 
@@ -48,7 +64,7 @@ export class Results {
   /** Show what has changed of a hit, without moving anything. */
   changed(id) {
     const i = this.hits.findIndex((hit) => hit.tracklet.id === id);
-    if (i >= 0) patch(this.list.children[i], this.card(this.hits[i], i));
+    if (i >= 0) this.draw(this.hits[i], i, this.drawn);
   }
 
   go(i, focus = true) {

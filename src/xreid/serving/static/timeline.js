@@ -1,6 +1,6 @@
 // Where and when: one row per camera, one mark per tracklet, and the way of the person over the confirmed ones.
 
-import { h, isDate, moment, span } from "./dom.js";
+import { h, isDate, moment, short, span } from "./dom.js";
 
 const WORDS = { query: "searched for", open: "proposed", impossible: "not possible", confirmed: "confirmed", rejected: "rejected" };
 const ORDER = { rejected: 0, impossible: 1, open: 2, confirmed: 3, query: 4 };
@@ -16,7 +16,7 @@ export function timeline(marks, go) {
   const axis = axisOf(used), { at } = axis;
   const name = (mark) => mark.row.camera ?? "?";
   const cameras = [...new Set(used.map(name))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-  const line = (camera) => h("div.lane", { "data-key": camera }, h("span.lane-name", { title: camera }, camera === "?" ? "unknown" : camera), h("div.lane-track", {},
+  const line = (camera) => h("div.lane", { "data-key": camera }, h("span.lane-name", { title: camera }, camera === "?" ? "unknown" : short(camera, 13)), h("div.lane-track", {},
     used.filter((mark) => name(mark) === camera).sort((a, b) => ORDER[a.kind] - ORDER[b.kind]).map((mark) => blip(mark, at, camera, go))));
   const left = marks.length - used.length, there = (kind) => used.some((mark) => mark.kind === kind);
   return h("div.timeline", {}, h("div.lanes-box", {}, cameras.map(line), h("div.gaps", { "aria-hidden": "true" }, axis.gaps.map(([from, to]) => h("i.gap", { style: { left: `${from}%`, width: `${to - from}%` } }))), way(used, cameras, at, name)), ticks(axis, dated),
