@@ -40,6 +40,25 @@ def test_known_unknown_and_impossible(chromium: Any, full: Running) -> None:
     visit.close()
 
 
+def test_on_whom_it_was_measured_stands_beside_each_probability(chromium: Any, full: Running) -> None:
+    visit = Visit(chromium, full)
+    page = visit.page
+    visit.search_from()
+    line = page.locator(".answer-box .measured")
+    told = "* Probabilities measured on 2 people of drawn people; not checked on this site."
+    expect(line).to_have_text(told)
+    first = page.locator(".hit").first.bounding_box()
+    assert line.bounding_box()["y"] < first["y"], "before the first figure"
+    for figure in page.locator(".hit .chance-line").all():
+        expect(figure.locator(".star")).to_have_count(1)
+    page.locator(".hit .star").last.click()
+    expect(line).to_be_focused()
+    expect(line).to_be_in_viewport()
+    page.locator(".hit").first.get_by_role("button", name="Look").click()
+    expect(page.get_by_role("dialog").locator(".measured")).to_have_text(told)
+    visit.close()
+
+
 def test_why_from_result_to_result(chromium: Any, full: Running) -> None:
     visit = Visit(chromium, full)
     page = visit.page

@@ -4,7 +4,7 @@ import { measuredLine, priorLine, summary } from "./answer.js";
 import { ask, get, post } from "./api.js";
 import { asked } from "./asked.js";
 import { caseBar, Current } from "./case.js";
-import { count, fill, h, tell, trouble } from "./dom.js";
+import { count, fill, h, short, tell, trouble } from "./dom.js";
 import { Filters } from "./filters.js";
 import { TrackletList } from "./list.js";
 import { look } from "./look.js";
@@ -206,7 +206,7 @@ export class SearchView {
     try {
       await this.current.judge(row, verdict, this.query);
       if (at === this.current.now && !this.arriving && this.world.shown === "Search") this.world.moved(true);
-      tell(verdict === null ? "Taken back" : `${row.name} ${verdict}`);
+      tell(verdict === null ? "Taken back" : `${short(row.name)} ${verdict}`);
     } catch (error) {
       tell(`Not stored: ${error.message}`, "bad");
     }
