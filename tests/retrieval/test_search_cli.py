@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from tests.retrieval.sets import make_set
 from tests.retrieval.test_meaning import CALIBRATION
 from xreid.cli.main import main
 from xreid.retrieval.cases import Cases
+from xreid.retrieval.uploaded_queries import Queries
 
 DAY = 1_763_672_400.0
 
@@ -87,6 +89,43 @@ def test_a_case_keeps_what_was_said(folder: Path, capsys: pytest.CaptureFixture[
     (kept,) = Cases(folder / "g" / "answers").all()
     assert [one.verdict for one in kept.judgements] == ["confirmed", "confirmed"]
     assert main(["gallery", "erase", str(folder / "g"), "--tracklets", str(wrong)]) in (0, 2)
+
+
+def test_a_case_keeps_the_pictures_it_was_asked_with(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def ask(words: str) -> list[str]:
+        capsys.readouterr()
+        assert _run(folder, "search {g} --json --top 5 " + words) == 0
+        return [hit["tracklet"] for hit in json.loads(capsys.readouterr().out)[0]["hits"]]
+
+    (folder / "n1").mkdir()
+    for name in ("1.jpg", "2.jpg"):
+        (folder / "n1" / name).write_bytes(b"picture " + name.encode())
+    outside = make_set(5, seed=9, prefix="n", root=folder)
+    outside.save(folder / "seen")
+    told = ask("--query {t}/seen --tracklet n1 --case hat")
+    cases = Cases(folder / "g" / "answers")
+    (case,) = cases.all()
+    assert (case.tracklets, len(case.queries)) == ((), 1)
+    stored = Queries(folder / "g" / "answers").get(case.queries[0])
+    assert (stored.name, stored.modality, len(stored.uploads)) == ("n1", "ir", 2)
+    kept = [(folder / "g/answers/queries" / stored.id / frame).read_bytes() for frame in stored.frames]
+    assert kept == [b"picture 1.jpg", b"picture 2.jpg"]
+    shutil.rmtree(folder / "n1")
+    shutil.rmtree(folder / "seen")
+    assert ask("--case hat") == told, "the case goes on without the files it was begun with"
+    outside.save(folder / "seen")
+    ask("--query {t}/seen --tracklet n1 --case hat")
+    assert cases.all()[0].queries == case.queries, "asked with again, they are kept once"
+    (folder / "n2").mkdir()
+    (folder / "n2" / "2.jpg").write_bytes(b"other")
+    ask("--query {t}/seen --tracklet n2 --case hat")
+    assert len(cases.all()[0].queries) == 2
+    ask("--query {t}/seen --tracklet n3 --case hat")
+    assert len(cases.all()[0].queries) == 2
+    assert _run(folder, "search {g} --query {t}/seen --tracklet n3 --case hat") == 0
+    assert "n3 is not kept in the case" in capsys.readouterr().err
 
 
 def test_watching_from_adding_to_acknowledging(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

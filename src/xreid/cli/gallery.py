@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from xreid.cli import gallery_care as care
+from xreid.cli.gallery_options import GalleryOptions
 from xreid.cli.gallery_strangers import StrangersOptions, strangers
-from xreid.cli.options import parse
+from xreid.cli.sub_verbs import SubVerbs, run_sub_verb
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -18,50 +19,39 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class AddOptions:
+class AddOptions(GalleryOptions):
     """Append embeddings to a gallery, which is made where missing.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         embeddings: Folders written by `xreid embed`, all of the gallery's model.
         label: Labels for all of their tracklets.
     """
 
-    gallery: str
     embeddings: list[Path] = field(default_factory=list)
     label: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowOptions:
-    """Show the sets of a gallery.
-
-    Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
-    """
-
-    gallery: str
+class ShowOptions(GalleryOptions):
+    """Show the sets of a gallery."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class RemoveOptions:
+class RemoveOptions(GalleryOptions):
     """Remove sets from a gallery.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         sets: Their keys, or the first four digits or more, or their names.
     """
 
-    gallery: str
     sets: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
-class ListOptions:
+class ListOptions(GalleryOptions):
     """List tracklets in order of time.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         modality: Only visible or infrared tracklets.
         camera: Only these cameras.
         place: Only cameras of these places.
@@ -77,7 +67,6 @@ class ListOptions:
         json: Print JSON instead of a table.
     """
 
-    gallery: str
     modality: Literal["vis", "ir", "any"] = "any"
     camera: list[str] = field(default_factory=list)
     place: list[str] = field(default_factory=list)
@@ -94,17 +83,15 @@ class ListOptions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class LabelOptions:
+class LabelOptions(GalleryOptions):
     """Give tracklets labels, or take labels from them.
 
     Attributes:
-        gallery: Folder of the gallery, or http(s)://HOST:PORT/NAME of a Milvus server.
         tracklets: Their names or ids; SET:NAME where several sets hold a name.
         add: Labels to give.
         remove: Labels to take.
     """
 
-    gallery: str
     tracklets: list[str] = field(default_factory=list)
     add: list[str] = field(default_factory=list)
     remove: list[str] = field(default_factory=list)
@@ -112,20 +99,7 @@ class LabelOptions:
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
-    verb = argv[0] if argv else ""
-    if verb in ("-h", "--help"):
-        print(_usage())
-        raise SystemExit(0)
-    if verb not in _VERBS:
-        raise ConfigError(
-            f"{verb!r} is nothing to do to a gallery" if verb else "say what to do to which gallery",
-            expected=f"one of {', '.join(_VERBS)}, and a gallery",
-            todo="See `xreid gallery --help`.",
-        )
-    function, options, positional = _VERBS[verb]
-    words = [long_word(word) for word in argv[1:]]
-    function(parse(options, words, verb=f"gallery {verb}", positional=("gallery", *positional)))
-    return 0
+    return run_sub_verb(_VERBS, argv, of="gallery", to="to a gallery", about=_ABOUT)
 
 
 def _add(options: AddOptions) -> None:
@@ -249,7 +223,10 @@ def _label(options: LabelOptions) -> None:
         print(f"{entry.tracklet.name}: {', '.join(entry.labels) or 'no label'}")
 
 
-_VERBS: dict[str, tuple[Callable[[Any], None], type[Any], tuple[str, ...]]] = {
+_ABOUT = """What is in a gallery, and what is done to it. GALLERY is a folder, or a
+gallery on a Milvus server or cluster, http(s)://HOST:PORT/NAME (token in
+XREID_MILVUS_TOKEN, certificate in XREID_MILVUS_CA)."""
+_VERBS: SubVerbs = {
     "add": (_add, AddOptions, ("embeddings",)),
     "show": (_show, ShowOptions, ()),
     "list": (_list, ListOptions, ()),
@@ -264,28 +241,6 @@ _VERBS: dict[str, tuple[Callable[[Any], None], type[Any], tuple[str, ...]]] = {
     "import": (care.import_, care.ImportOptions, ("folder",)),
     "re-embed": (care.reembed, care.ReembedOptions, ("checkpoint",)),
 }
-
-
-def long_word(word: str) -> str:
-    """--from and --to, which Python has no field names for."""
-    name, equals, value = word.partition("=")
-    return {"--from": "--from_time", "--to": "--to_time"}.get(name, name) + equals + value
-
-
-def _usage() -> str:
-    width = max(map(len, _VERBS))
-    lines = [f"  {name:<{width}}  {(v[1].__doc__ or '').splitlines()[0]}" for name, v in _VERBS.items()]
-    return "\n".join(
-        [
-            "usage: xreid gallery VERB GALLERY [options]      xreid gallery VERB --help",
-            "",
-            "What is in a gallery, and what is done to it. GALLERY is a folder, or a",
-            "gallery on a Milvus server or cluster, http(s)://HOST:PORT/NAME (token in",
-            "XREID_MILVUS_TOKEN, certificate in XREID_MILVUS_CA).",
-            "",
-            *lines,
-        ]
-    )
 
 
 def _size(gallery: Gallery) -> str:

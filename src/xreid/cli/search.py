@@ -10,7 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from xreid.cli.gallery_options import AnswersOptions
 from xreid.cli.options import parse
+from xreid.cli.sub_verbs import long_word
 from xreid.core.errors import ConfigError
 from xreid.core.tracklets import Modality
 
@@ -30,11 +32,10 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class SearchOptions:
+class SearchOptions(AnswersOptions):
     """Search a gallery with tracklets of either modality, by cosine, calibrated where it can be.
 
     Attributes:
-        gallery: Folder made by `xreid gallery`, or the address of a Milvus server.
         tracklet: Names of the query tracklets; SET:NAME where several sets of the gallery hold a name.
         query: Embedding set the queries are in; default the gallery itself.
         image: Pictures of a person, cut out, or folders of pictures of one person; need --checkpoint.
@@ -71,14 +72,12 @@ class SearchOptions:
         reject: Tracklets that are somebody else: they do not come back.
         case: Go on with the case of this id or title (of the page, too), or open one: it keeps the query and
             what was confirmed and rejected. Without a query, the case's own is searched for.
-        state: Folder for cases and watch lists; default inside the gallery's folder.
         why: Say of the first hits what each part of the score contributed, and which frames match best.
         out: Folder for search.html (with frames) and search.json; default none.
         frames: Root of the frames, where they have moved since they were embedded.
         json: Print JSON instead of a table.
     """
 
-    gallery: str
     tracklet: list[str] = field(default_factory=list)
     query: Path | None = None
     image: list[Path] = field(default_factory=list)
@@ -111,7 +110,6 @@ class SearchOptions:
     confirm: list[str] = field(default_factory=list)
     reject: list[str] = field(default_factory=list)
     case: str | None = None
-    state: Path | None = None
     why: bool = False
     out: Path | None = None
     frames: Path | None = None
@@ -133,7 +131,7 @@ class SearchOptions:
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
-    options = parse(SearchOptions, [_long(word) for word in argv], verb="search", positional=("gallery",))
+    options = parse(SearchOptions, [long_word(word) for word in argv], verb="search", positional=("gallery",))
     with tempfile.TemporaryDirectory(prefix="xreid-search-") as temporary:
         return _run(options, Path(temporary))
 
@@ -193,12 +191,6 @@ def _run(options: SearchOptions, temporary: Path) -> int:
     else:
         print_results(results, meaning, people=people, whys=whys)
     return 0
-
-
-def _long(word: str) -> str:
-    """--from and --to, which Python has no field names for."""
-    name, equals, value = word.partition("=")
-    return {"--from": "--from_time", "--to": "--to_time"}.get(name, name) + equals + value
 
 
 def _rules(options: SearchOptions) -> Filter:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import getpass
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from xreid.core.errors import ConfigError
 
@@ -58,9 +61,12 @@ class OpenCase:
             reject: Ids of tracklets that are somebody else.
         """
         who, own = _user(), [one.id for query in asking for one in query.examples if one.id is not None]
+        kept = self._keep([one for query in asking for one in query.examples if one.id is None], who)
         case = self.case or self.cases.open(
-            title=self.name, note="", owner=who, tracklets=tuple(dict.fromkeys(own)), queries=()
+            title=self.name, note="", owner=who, tracklets=tuple(dict.fromkeys(own)), queries=kept
         )
+        if set(kept) - set(case.queries):
+            case = self.cases.change(case.id, queries=(*case.queries, *kept))
         for one in confirm:
             case = self.cases.judge(case.id, one, "confirmed", who=who)
         for one in reject:
@@ -68,6 +74,28 @@ class OpenCase:
         self.case = case
         known = {one.tracklet for one in case.judgements}
         return case.feedback(known - set(own))
+
+    def _keep(self, asking: Sequence[Query], who: str) -> list[str]:
+        """Keep pictures that are asked with, as the page does with uploads; ids of those that are new."""
+        from xreid.retrieval.uploaded_queries import Queries
+
+        queries = Queries(self.answers)
+        there = [] if self.case is None else queries.known(self.case.queries)
+        known = [queries.query(one.id).vector for one in there]
+        kept = []
+        for one in asking:
+            if any(np.array_equal(one.vector, vector) for vector in known):
+                continue  # the case's own, or asked with before
+            name = queries.keep_files(one, owner=who)
+            if name is None:
+                print(
+                    f"search: {one.name} is not kept in the case: no picture of it can be read",
+                    file=sys.stderr,
+                )
+                continue
+            kept.append(name)
+            known.append(one.vector)
+        return kept
 
 
 def open_case(gallery: Gallery, name: str | None, state: Path | None) -> OpenCase | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import getpass
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xreid.cli.gallery_options import AnswersOptions
-from xreid.cli.options import parse
+from xreid.cli.sub_verbs import SubVerbs, run_sub_verb
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -110,21 +110,7 @@ class AcknowledgeOptions(AnswersOptions):
 
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
-    verb = argv[0] if argv else ""
-    if verb in ("-h", "--help"):
-        print(_usage())
-        raise SystemExit(0)
-    if verb not in _VERBS:
-        raise ConfigError(
-            f"{verb!r} is nothing to do with a watch list"
-            if verb
-            else "say what to do with which watch list",
-            expected=f"one of {', '.join(_VERBS)}, and a gallery",
-            todo="See `xreid watch --help`.",
-        )
-    function, options, positional = _VERBS[verb]
-    function(parse(options, argv[1:], verb=f"watch {verb}", positional=("gallery", *positional)))
-    return 0
+    return run_sub_verb(_VERBS, argv, of="watch", to="with a watch list")
 
 
 def _add(options: AddOptions) -> None:
@@ -328,14 +314,7 @@ def _user() -> str:
         return ""
 
 
-def _usage() -> str:
-    lines = [
-        f"  {name:<12}{(options.__doc__ or '').splitlines()[0]}" for name, (_, options, _) in _VERBS.items()
-    ]
-    return "usage: xreid watch VERB GALLERY ...      xreid watch VERB --help\n\n" + "\n".join(lines)
-
-
-_VERBS: dict[str, tuple[Callable[[Any], None], type, tuple[str, ...]]] = {
+_VERBS: SubVerbs = {
     "add": (_add, AddOptions, ("name",)),
     "list": (_list, ListOptions, ()),
     "check": (_check, CheckOptions, ()),

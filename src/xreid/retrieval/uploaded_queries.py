@@ -5,6 +5,7 @@ They lie among the gallery's answers, so that a case that needs one can be conti
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Collection
 from dataclasses import asdict, dataclass
@@ -13,7 +14,8 @@ from typing import Literal
 
 import numpy as np
 
-from xreid.core.errors import DataError
+from xreid.core.errors import DataError, XReidError
+from xreid.core.files import sha256_of_file
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_parts import read_array
@@ -22,6 +24,7 @@ from xreid.retrieval.queries import Query
 from xreid.retrieval.typed import record
 
 FOLDER = "queries"
+_MOST_FRAMES = 64  # kept of what is asked with
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,6 +93,38 @@ class Queries:
         np.save(room / "vector.npy", vector)
         self.kept.put(room, query.id, asdict(query))
         return query
+
+    def keep_files(self, asking: Query, *, owner: str) -> str | None:
+        """Keep a query that lies elsewhere, with copies of its pictures; its id, None where none can be read.
+
+        Raises:
+            XReidError: They cannot be written.
+        """
+        row, room, frames = asking.tracklet, self.kept.room(), list[str]()
+        step = -(-len(row.frames) // _MOST_FRAMES)
+        paths = [asking.root / frame for frame in row.frames[::step]]
+        files = [path for path in ([Path(row.source)] if row.source else paths) if path.is_file()]
+        try:
+            for path in paths:
+                if path.is_file():
+                    frames.append(f"{len(frames):06d}{path.suffix.lower()}")
+                    shutil.copyfile(path, room / frames[-1])
+            if not frames:
+                return None
+            return self.keep(
+                room,
+                name=row.name,
+                owner=owner,
+                modality=row.modality,
+                guessed=row.modality_confidence is not None,
+                frames=frames,
+                uploads=[sha256_of_file(path) for path in files],
+                vector=asking.vector,
+            ).id
+        except OSError as error:
+            raise XReidError(f"cannot keep the pictures of {row.name}: {error.strerror}") from error
+        finally:
+            shutil.rmtree(room, ignore_errors=True)
 
     def get(self, name: str) -> StoredQuery:
         """A query.
