@@ -93,13 +93,14 @@ def merge(out: Path, *, waiting: Collection[str] = (), chains: Chains | None = N
         writers = {
             name: stack.enter_context(rewritten(out / name, tables[name].footer(words))) for name in ORDER
         }
-        for folder in sorted(records, key=lambda folder: _in_time(folder, records[folder])):
+        ordered = sorted(records, key=lambda folder: _in_time(folder, records[folder]))
+        cameras = [records[folder]["options"]["camera"] for folder in ordered]
+        for folder, camera, following in zip(ordered, cameras, [*cameras[1:], object()], strict=False):
             if records[folder]["report"].tracklets:
                 _write(writers, chains.add(folder.name, records[folder], tables_of(folder, out)))
-            for chain in chains.settled({folder.name, *waiting}):
+            held = {folder.name, *waiting} if camera == following else waiting
+            for chain in chains.settled(held):
                 _write(writers, rows_of(chain))
-        for chain in chains.settled(waiting):
-            _write(writers, rows_of(chain))
         shown = writers[TRACKLETS].rows
     for table in tables.values():
         table.forget()
