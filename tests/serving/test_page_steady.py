@@ -149,3 +149,21 @@ def test_a_card_stays_in_hand_through_the_next_search(chromium: Any, full: Runni
     assert page.evaluate(FOCUSED) == "✗ Reject"
     page.mouse.up()
     visit.close()
+
+
+def test_the_moment_is_gone_through_by_keyboard(chromium: Any, full: Running) -> None:
+    visit = Visit(chromium, full)
+    page = visit.page
+    visit.search_from(2)
+    page.locator(".hit[aria-label*='gate-00,']").focus()
+    page.keyboard.press("m")
+    slider = page.get_by_label("Frame of the tracklet")
+    slider.focus()
+    facts = page.locator(".moment .facts")
+    expect(facts).to_contain_text("(frame 6)")
+    page.keyboard.press("ArrowLeft")
+    expect(facts).to_contain_text("(frame 5)")
+    expect(slider).to_be_focused()
+    page.keyboard.press("ArrowLeft")
+    expect(facts).to_contain_text("(frame 4)")
+    visit.close()

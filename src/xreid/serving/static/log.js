@@ -18,14 +18,15 @@ export class LogView {
 
   async enter() {
     this.entries = [];
-    fill(this.table);
     await this.more();
   }
 
   async more() {
+    const turn = (this.turn = Symbol("turn")), before = this.entries.at(-1)?.n;
     try {
-      const before = this.entries.at(-1)?.n;
       const page = await get(`/audit?limit=100${before ? `&before=${before}` : ""}`);
+      if (turn !== this.turn) return;
+      if (!before) fill(this.table);
       this.entries.push(...page.entries);
       this.head.textContent = page.count ? `${count(page.count, "entry").replace("entrys", "entries")}; head ${page.head}` : "Nothing was done yet.";
       this.table.append(...page.entries.map((one) => h("tr", {}, h("td.soft", {}, one.n), h("td", {}, one.at.slice(0, 19).replace("T", " ")), h("td", {}, one.who), h("td", {}, h("b", {}, one.what)), h("td.small", {}, details(one)))));

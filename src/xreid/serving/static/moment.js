@@ -9,11 +9,17 @@ const clock = (s) => `${Math.floor(s / 3600) ? `${Math.floor(s / 3600)}:` : ""}$
 /** @param may whether the person may see whole frames: others are in them */
 export function momentBox(row, may) {
   const place = h("div.moment", {}, h("p.soft.small", { role: "status" }, "Looking for it …"));
+  let turn = 0; // whoever moves on asks for the last moment only
   const load = async (number = null) => {
+    const mine = (turn += 1);
     try {
       const found = await get(`/tracklets/${row.id}/moment${number === null ? "" : `?frame=${number}`}`);
+      if (mine !== turn) return;
+      const slides = place.contains(document.activeElement) && document.activeElement.type === "range";
       fill(place, ...shown(row, found, may, load));
+      if (slides) place.querySelector("[type=range]")?.focus();
     } catch (error) {
+      if (mine !== turn) return;
       if (error.status === 404) fill(place, h("p.soft.small", {}, "Nobody wrote down where these frames were cut from. It is known for tracklets that `xreid ingest` made."));
       else fill(place, trouble(error, () => load(number)));
     }
