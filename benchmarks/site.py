@@ -117,11 +117,12 @@ def true_boxes(video: Filmed) -> Boxes:
 def cuts_of(folder: Path, videos: Sequence[Filmed]) -> list[Cut]:
     """The tracklets of an ingest, each with its owner."""
     rows = {row.name: row for row in read_table(folder / "tracklets.parquet", root=folder, source="site")}
-    boxes: dict[str, dict[int, Any]] = defaultdict(dict)
-    source: dict[str, str] = {}
+    pieces: dict[str, dict[str, dict[int, Any]]] = defaultdict(lambda: defaultdict(dict))
     for moment in moments(folder):
-        boxes[moment.tracklet][moment.frame] = moment.box
-        source[moment.tracklet] = Path(moment.source).stem
+        pieces[moment.tracklet][Path(moment.source).stem][moment.frame] = moment.box
+    # Who goes on in the next file is judged by the file that shows most of him.
+    source = {name: max(of, key=lambda video: len(of[video])) for name, of in pieces.items()}
+    boxes = {name: of[source[name]] for name, of in pieces.items()}
     cuts = []
     for video in videos:
         names = sorted(name for name in rows if source[name] == video.name)
