@@ -167,3 +167,25 @@ def test_the_moment_is_gone_through_by_keyboard(chromium: Any, full: Running) ->
     page.keyboard.press("ArrowLeft")
     expect(facts).to_contain_text("(frame 4)")
     visit.close()
+
+
+def test_a_check_that_fails_does_not_look_as_if_nobody_was_watched_for(
+    chromium: Any, run_server: Start
+) -> None:
+    visit = Visit(chromium, run_server())
+    page = visit.page
+    visit.search_from()
+    page.route(
+        "**/api/v1/watch-checks", lambda route: route.fulfill(status=422, body='{"detail": "no rate"}')
+    )
+    page.get_by_role("button", name="Watch for this person").click()
+    page.get_by_label("name for this person").fill("Red shirt")
+    page.get_by_label("reason").fill("lost child")
+    page.get_by_label("least score").fill("-1")
+    page.get_by_label("also what is in the gallery already").check()
+    page.get_by_role("dialog").get_by_role("button", name="Watch", exact=True).click()
+    expect(page.locator("#told")).to_contain_text(
+        "Red shirt is on the list, but nothing was checked: no rate"
+    )
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    visit.close(complaints=("422",))

@@ -14,7 +14,7 @@ export function asked(place, query, { may, acts }) {
   const drop = h("button.drop-zone", { type: "button", onclick: acts.choose }, h("b", {}, query.length ? "Another picture or clip of this person" : "Drop a picture or clip"), h("span.soft.small", {}, "or choose a file (u)"));
   renew(place, h("h2", {}, query.length > 1 ? `Searched for: one person, ${query.length} examples` : query.length ? "Searched for" : "Whom do you look for?"),
     !query.length && h("p.soft", {}, "Pick a tracklet from the list, or drop a picture or a clip anywhere on this page. Shift-click picks several of one person."),
-    h("div.asked-row", {}, query.map((row) => part(row, acts)), drop),
+    h(`div.asked-row${query.length > 3 ? ".many" : ""}`, {}, query.map((row) => part(row, acts)), drop),
     query.length ? h("div.bar.under", {}, h("button", { type: "button", onclick: acts.watch }, "Watch for this person"), h("button.plain", { type: "button", onclick: acts.clear }, "New search")) : "");
 }
 
