@@ -17,11 +17,13 @@ from tests.retrieval.rtsp import RtspCamera, encode
 from tests.retrieval.test_live import _gaps, _stream
 from tests.waiting import until
 from xreid.core.errors import CheckpointError, ConfigError, XReidError
+from xreid.retrieval import recorder as recorder_module
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOptions
 from xreid.retrieval.live import _Live
 from xreid.retrieval.recorder import Gap, GapLog, Recorder, length_s, segments
 from xreid.retrieval.rolled import RolledFiles
 from xreid.retrieval.sources import Stream
+from xreid.retrieval.stream_writers import writer_for
 from xreid.retrieval.video_share import UNREADABLE, VideoShare
 from xreid.retrieval.workers import Outcome, Task, run_task
 
@@ -224,6 +226,33 @@ def test_a_stream_that_drops_often_leaves_no_file_open_and_no_thread(
     assert more <= threads + 4
     assert len(segments(tmp_path, "yard")) >= drops // 2
     assert not list(tmp_path.glob(".*"))
+
+
+def test_a_disk_that_stays_full_is_one_gap_and_waits_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_video(tmp_path / "web_20261120T213000.000Z.mkv", walkers(20))
+    monkeypatch.setattr(recorder_module, "_FIRST_WAIT_S", 0.01)
+    stop, waits, refused = threading.Event(), list[str](), [0]
+
+    def refuse(*args: Any, **kwargs: Any) -> Any:
+        refused[0] += 1
+        if refused[0] <= 3:
+            raise OSError(28, "No space left on device")
+        return writer_for(*args, **kwargs)
+
+    monkeypatch.setattr(recorder_module, "writer_for", refuse)
+    stream = Stream(address="lavfi://testsrc=size=64x48:rate=10,realtime", name="web", camera="web")
+    log = GapLog(tmp_path / "g.csv")
+    recorder = Recorder(stream, tmp_path, roll_s=1, stop=stop, gaps=log, note=waits.append)
+    recorder.start()
+    until(lambda: len(segments(tmp_path, "web")) > 1 or not recorder.is_alive())
+    stop.set()
+    recorder.join(60)
+    assert recorder.failure is None
+    (gap,) = _gaps(tmp_path / "g.csv")
+    assert "No space left" in gap["reason"]
+    assert recorder._wait_s == 0.01, "begins anew once something is written"
 
 
 def test_a_clock_that_was_put_back_overwrites_nothing(tmp_path: Path) -> None:

@@ -127,6 +127,7 @@ class Recorder(threading.Thread):
         self._last_s: float | None = None  # time of the last packet
         self._reason = "the recorder was not running"
         self._wait_s = _FIRST_WAIT_S
+        self._fresh = False  # connected, and nothing written yet
 
     def run(self) -> None:
         """Connect, record, connect again."""
@@ -167,6 +168,9 @@ class Recorder(threading.Thread):
                         self._roll(container, at)
                     assert self._writer is not None
                     self._writer.write(packet)
+                    if self._fresh:  # only now: on a full disk a connection is of no use
+                        self._fresh = False
+                        self._connected(at)
                     self._last_s = at
                     if self.stop.is_set():
                         return "stopped"
@@ -197,8 +201,7 @@ class Recorder(threading.Thread):
                 anchor, at, started = (now, _stamp(packet)), now, False
             if not started and not may_begin(packet):
                 continue
-            if not started:
-                self._connected(at)
+            self._fresh = self._fresh or not started
             started = True
             yield packet, at
 
