@@ -169,7 +169,7 @@ def test_the_moment_is_gone_through_by_keyboard(chromium: Any, full: Running) ->
     visit.close()
 
 
-def test_a_check_that_fails_does_not_look_as_if_nobody_was_watched_for(
+def test_a_check_that_fails_hides_nobody_on_the_list(
     chromium: Any, run_server: Start
 ) -> None:
     visit = Visit(chromium, run_server())
