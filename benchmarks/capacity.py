@@ -1,6 +1,6 @@
 """What a site needs, computed from measured rates: cores, disk and search time for numbers of cameras.
 
-    python benchmarks/capacity.py --cameras 10 1000 100000 [--ingest 53] [--embed 12.8] [...]
+    python benchmarks/capacity.py --cameras 10 1000 100000 [--ingest 100] [--embed 12.8] [...]
 
 Nothing is measured here. The defaults were, on two cores (docs/scale.md says where); put in your own.
 """
@@ -19,7 +19,7 @@ def main() -> None:
     add("--cameras", type=int, nargs="+", default=[10, 1000, 100_000])
     add("--fps", type=float, default=5.0, help="frames analysed a second and camera")
     add("--hours", type=float, default=24.0, help="recorded a day")
-    add("--ingest", type=float, default=53.0, help="frames ingested a second of one core")
+    add("--ingest", type=float, default=100.0, help="frames ingested a second of one core")
     add("--tracklets", type=float, default=60.0, help="tracklets of a camera and hour, mean over the day")
     add("--crops", type=float, default=40.0, help="pictures kept of a tracklet")
     add("--crop_bytes", type=float, default=12_000.0)
