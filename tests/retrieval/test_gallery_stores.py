@@ -6,6 +6,7 @@ The server is taken from XREID_MILVUS (http://HOST:PORT), as is its token from X
 import os
 import secrets
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -126,6 +127,7 @@ def _filled(address: str) -> tuple[Gallery, list[Entry]]:
     red = [gallery.find(name).id for name in ("a3", "b5", "b6")]
     gallery.label(red, add=['the "red" coat'])
     gallery.label([red[2]], remove=["new"])
+    assert gallery.labels() == Counter(label for entry in gallery.walk() for label in entry.labels)
     return gallery, list(gallery.walk())
 
 

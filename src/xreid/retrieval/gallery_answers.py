@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
@@ -195,6 +196,10 @@ class GalleryAnswers:
     def seen(self) -> list[Seen]:
         """What each camera has seen, by name, the unknown one last."""
         return self._store.seen()
+
+    def labels(self) -> Counter[str]:
+        """How many tracklets carry each label; on a server all rows are read for that."""
+        return Counter(self._store.labels())
 
     def infrared(self) -> dict[str, int]:
         """How many tracklets of each set are infrared, by its key."""

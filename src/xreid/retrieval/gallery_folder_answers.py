@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -139,6 +140,10 @@ class FolderAnswers:
     def seen(self) -> list[Seen]:
         """What each camera has seen."""
         return seen_in(self.snapshot().columns)
+
+    def labels(self) -> Counter[str]:
+        """How many rows carry each label."""
+        return self.snapshot().label_counts
 
     def infrared(self) -> dict[str, int]:
         """How many tracklets of each set are infrared, by its key."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from typing import Any
 
@@ -122,6 +123,16 @@ class MilvusAnswers(MilvusView):
     def seen(self) -> list[Seen]:
         """What each camera has seen."""
         return added(one for seen in self._seen_by_set().values() for one in seen)
+
+    def labels(self) -> Counter[str]:
+        """How many rows carry each label; the server knows only tokens of them, so all rows are read."""
+        view = self._look()
+        return Counter(
+            label
+            for stored in view.sets
+            for row in self._rows_of(view, stored, ["document"])
+            for label in self._entry(view, row).labels
+        )
 
     def infrared(self) -> dict[str, int]:
         """How many tracklets of each set are infrared, by its key."""

@@ -5,6 +5,7 @@ What has not changed is taken over from the snapshot before.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
@@ -151,6 +152,17 @@ class Snapshot:
             for row, number in zip(rows, which, strict=True)
         ]
         return np.stack(picked).astype(np.float32)
+
+    @cached_property
+    def label_counts(self) -> Counter[str]:
+        """How many rows carry each label; counted by sets, and by rows that have labels of their own."""
+        counts = Counter[str]()
+        for member in self.members:
+            counts.update(dict.fromkeys(member.stored.labels, member.stored.rows))
+        for row, own in zip(self.rows(self.own_labels, missing=True), self._present_labels(), strict=True):
+            counts.subtract(self.members[self.set_of[row]].stored.labels)
+            counts.update(own)
+        return +counts
 
     def labels_of(self, entry_id: str, stored: StoredSet) -> Labels:
         """The labels of a row."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -68,6 +69,10 @@ class Store(Protocol):
 
     def seen(self) -> list[Seen]:
         """What each camera has seen, by name, the unknown one last."""
+        ...
+
+    def labels(self) -> Counter[str]:
+        """How many rows carry each label."""
         ...
 
     def infrared(self) -> dict[str, int]:

@@ -102,7 +102,7 @@ class Backend:
         """How many tracklets carry each label; counted anew after a change here, and now and then."""
         version = (self.gallery.sets, self._relabelled, time.monotonic() // _LABELS_S)
         if self._labels is None or self._labels[0] != version:
-            self._labels = version, Counter(label for e in self.gallery.walk() for label in e.labels)
+            self._labels = version, self.gallery.labels()
         return self._labels[1]
 
     def label(self, ids: Sequence[str], *, add: Collection[str], remove: Collection[str]) -> list[Entry]:
