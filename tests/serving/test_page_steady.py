@@ -169,9 +169,7 @@ def test_the_moment_is_gone_through_by_keyboard(chromium: Any, full: Running) ->
     visit.close()
 
 
-def test_a_check_that_fails_hides_nobody_on_the_list(
-    chromium: Any, run_server: Start
-) -> None:
+def test_a_check_that_fails_hides_nobody_on_the_list(chromium: Any, run_server: Start) -> None:
     visit = Visit(chromium, run_server())
     page = visit.page
     visit.search_from()
