@@ -19,7 +19,7 @@ class Mortal(RecordingIngester):
 
     def do(self, item: int) -> dict[str, Any]:
         given = super().do(item)
-        die_once(self.tasks[item].out.parents[2] / "killed")
+        die_once(self.chains[item][0].out.parents[2] / "killed")
         return given
 
 
