@@ -20,9 +20,10 @@ from xreid.evaluation.several import threshold_at
 from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.answers import answers_folder
 from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import queries_from_gallery, together
 from xreid.retrieval.watch import Watched, WatchList, watched
-from xreid.retrieval.watching import check_watch
+from xreid.retrieval.watching import check_watch, require_able
 
 FULL = replace(
     CALIBRATION,
@@ -124,8 +125,26 @@ def test_many_alerts_and_a_least_score(tmp_path: Path) -> None:
     WatchList(folder).add(_person(gallery, ["x0"], far=None, min_score=0.9))
     assert len(check_watch(gallery, folder).new) == 399
     WatchList(folder).add(_person(gallery, ["x0"], name="by rate"))
-    with pytest.raises(ConfigError, match="nothing is calibrated"):
-        check_watch(gallery, folder)
+    report = check_watch(gallery, folder)
+    assert (report.watched, list(report.failed)) == (1, ["by rate"])
+    assert "nothing is calibrated" in report.failed["by rate"]
+
+
+def test_somebody_who_cannot_be_looked_for_hinders_nobody(gallery: Gallery) -> None:
+    folder = _folder(gallery)
+    meaning = Meaning(calibration=FULL)
+    lax, strict = _person(gallery, ["a7"]), _person(gallery, ["a7"], name="strict", far=1e-5)
+    require_able(lax, meaning)
+    with pytest.raises(ConfigError, match="says nothing about that false-alarm rate"):
+        require_able(strict, meaning)
+    with pytest.raises(ProtocolError, match="ir-ir"):
+        require_able(lax, Meaning(calibration=replace(FULL, kinds={"vis-ir": FULL.kinds["vis-ir"]})))
+    for person in (strict, lax):
+        WatchList(folder).add(person)
+    report = check_watch(gallery, folder, calibration=FULL)
+    assert report.new
+    assert {alert.person for alert in report.new} == {"the visitor"}
+    assert list(report.failed) == ["strict"]
 
 
 @pytest.mark.parametrize(("far", "expected"), [(0.1, 0.1), (0.01, 0.3), (0.001, 0.5), (0.0316228, 0.2)])

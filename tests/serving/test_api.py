@@ -213,7 +213,7 @@ def test_search_rules(client: TestClient, first: dict[str, Any]) -> None:
     for values in (
         {"tracklets": []},
         {"top": 0},
-        {"top": 201},
+        {"top": 2001},
         {"filters": {"unheard": 1}},
         {"tracklets": ["zz"]},
     ):

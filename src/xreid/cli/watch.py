@@ -17,6 +17,7 @@ from xreid.core.errors import ConfigError
 if TYPE_CHECKING:
     from xreid.retrieval.alerts import Alert
     from xreid.retrieval.gallery import Gallery
+    from xreid.retrieval.watching import WatchReport
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +118,9 @@ def _add(options: AddOptions) -> None:
     from xreid.core.embeddings import EmbeddingSet
     from xreid.core.errors import ProtocolError
     from xreid.retrieval.queries import queries_from_gallery, queries_from_set, together
+    from xreid.retrieval.strangers import meaning_of
     from xreid.retrieval.watch import WatchList, watched
+    from xreid.retrieval.watching import require_able
 
     if not options.tracklet:
         raise ConfigError("no example was named", expected="--tracklet NAME, one or more")
@@ -145,6 +148,7 @@ def _add(options: AddOptions) -> None:
         min_score=options.min_score,
         before=() if options.past else [stored.key for stored in gallery.sets],
     )
+    require_able(person, meaning_of(gallery, folder))
     WatchList(folder).add(person)
     count = len(person.examples)
     examples = "1 example" if count == 1 else f"{count} examples"
@@ -189,6 +193,7 @@ def _check(options: CheckOptions) -> None:
     report = check_watch(gallery, folder, calibration=calibration)
     if options.json:
         print(json.dumps({**vars(report), "new": [alert.to_json() for alert in report.new]}, indent=2))
+        _require_all(report)
         return
     _print_alerts(report.new)
     print(f"{report.watched} watched for, {len(report.new)} new alerts")
@@ -198,6 +203,21 @@ def _check(options: CheckOptions) -> None:
     ):
         if names:
             print(f"not looked for: {what} {', '.join(names)}")
+    _require_all(report)
+
+
+def _require_all(report: WatchReport) -> None:
+    """Say who could not be looked for, after the others were.
+
+    Raises:
+        ConfigError: Somebody could not.
+    """
+    if report.failed:
+        raise ConfigError(
+            f"not looked for: {', '.join(report.failed)}",
+            got="; ".join(f"{name}: {why}" for name, why in report.failed.items()),
+            todo="Take them off the list (`xreid watch remove`) and add them again.",
+        )
 
 
 def check_after_append(gallery: Gallery) -> None:
@@ -216,6 +236,8 @@ def check_after_append(gallery: Gallery) -> None:
         return
     _print_alerts(report.new)
     print(f"watch list: {report.watched} watched for, {len(report.new)} new alerts")
+    for name, why in report.failed.items():
+        print(f"watch list: {name} was not looked for: {why}")
 
 
 def _remove(options: RemoveOptions) -> None:

@@ -8,8 +8,8 @@ several spreads less than one among strangers, so it cuts lower by what the cali
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -42,12 +42,15 @@ class WatchReport:
         watched: People that were looked for.
         expired: Names of those whose time is over; they are not looked for.
         skipped: Names of those whose examples another model embedded, and that are not in the gallery.
+        failed: Names of those who cannot be looked for, and why: their rate of false alarms has no threshold
+            (any more). The others were looked for all the same.
     """
 
     new: tuple[Alert, ...]
     watched: int
     expired: tuple[str, ...]
     skipped: tuple[str, ...]
+    failed: Mapping[str, str] = field(default_factory=dict)
 
 
 def check_watch(
@@ -66,7 +69,6 @@ def check_watch(
         now: Decides whose time is over; default the present.
 
     Raises:
-        ConfigError: Somebody has a false-alarm rate, and nothing is calibrated.
         ProtocolError: The calibration is of another model.
     """
     now, origin = now or datetime.now(UTC), gallery.origin
@@ -81,13 +83,37 @@ def check_watch(
     kept = [_of_model(gallery, person, model_of(origin)) for person in people if person.name not in expired]
     able = [person for person in kept if person.model == model_of(origin)]
     at = now.astimezone(UTC).isoformat(timespec="seconds")
-    alerts = [alert for person in able for alert in _alerts(gallery, person, meaning, at=at)]
+    alerts: list[Alert] = []
+    failed: dict[str, str] = {}
+    for person in able:
+        try:
+            require_able(person, meaning)
+        except (ConfigError, ProtocolError) as error:
+            failed[person.name] = str(error)
+            continue
+        alerts += _alerts(gallery, person, meaning, at=at)
     return WatchReport(
         new=tuple(AlertLog(folder).add(alerts)),
-        watched=len(able),
+        watched=len(able) - len(failed),
         expired=expired,
+        failed=failed,
         skipped=tuple(person.name for person in kept if person.model != model_of(origin)),
     )
+
+
+def require_able(person: Watched, meaning: Meaning | None) -> None:
+    """Refuse somebody whose threshold nobody knows.
+
+    Args:
+        person: Who is to be watched for.
+        meaning: Of the gallery; None where nothing is calibrated.
+
+    Raises:
+        ConfigError: A false-alarm rate is named, and nothing is calibrated, or not to that rate.
+        ProtocolError: The calibration does not cover a kind of their pairs.
+    """
+    for answering in Modality:
+        _cut(person, answering, None if meaning is None else meaning.calibration)
 
 
 def _of_model(gallery: Gallery, person: Watched, model: str) -> Watched:
@@ -116,11 +142,7 @@ class _Cut:
 
 
 def _cut(person: Watched, answering: Modality, calibration: Calibration | None) -> _Cut:
-    """Where tracklets of one modality raise an alert for a person.
-
-    Raises:
-        ConfigError: There is a false-alarm rate and no calibration of these pairs.
-    """
+    """Where tracklets of one modality raise an alert for a person; raises like `require_able`."""
     weights, least = np.full(len(person.examples), 1 / len(person.examples)), person.min_score
     if least is None:
         assert person.far is not None

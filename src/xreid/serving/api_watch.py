@@ -87,6 +87,7 @@ def check(who: Operator, site: Here) -> CheckView:
         watched=report.watched,
         expired=list(report.expired),
         skipped=list(report.skipped),
+        failed=dict(report.failed),
     )
 
 

@@ -27,7 +27,7 @@ from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import Query, queries_of, together
 from xreid.retrieval.strangers import check_gallery, keep_check, meaning_of
 from xreid.retrieval.watch import Watched, WatchList, watched
-from xreid.retrieval.watching import WatchReport, check_watch
+from xreid.retrieval.watching import WatchReport, check_watch, require_able
 from xreid.serving.ids import Busy
 from xreid.serving.problems import Refusal
 
@@ -216,8 +216,9 @@ class Backend:
         """Put a person on the watch list; `past`: what is in the gallery already raises alerts, too.
 
         Raises:
-            ProtocolError: The gallery is empty.
-            ConfigError: The name is taken, or the watch is over before it begins.
+            ProtocolError: The gallery is empty, or the calibration does not cover these pairs.
+            ConfigError: The name is taken, the watch is over before it begins, or nothing is calibrated to
+                that rate of false alarms.
         """
         origin = self.gallery.origin
         if origin is None:
@@ -233,6 +234,7 @@ class Backend:
             min_score=min_score,
             before=() if past else [stored.key for stored in self.gallery.sets],
         )
+        require_able(person, self.meaning())
         self.watch.add(person)
         return person
 

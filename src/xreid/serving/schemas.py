@@ -332,6 +332,7 @@ class CheckView(Model):
     watched: int
     expired: list[str]
     skipped: list[str] = Field(description="People whose examples another model embedded")
+    failed: dict[str, str] = Field(description="People who cannot be looked for, and why; the others were")
 
 
 class AlertView(Model):

@@ -82,7 +82,9 @@ def _alerts(step: Step) -> dict[str, Any]:
         return {}
     step.tell("watch list", 0, None)
     try:
-        return {"alerts": len(step.backend.check_watch().new)}
+        report = step.backend.check_watch()
+        failed = "; ".join(f"{name}: {why}" for name, why in report.failed.items())
+        return {"alerts": len(report.new), **({"watch_failed": failed} if failed else {})}
     except XReidError as error:
         return {"watch_failed": str(error)}
 

@@ -62,7 +62,8 @@ export class WatchView {
   async check() {
     try {
       const report = await post("/watch-checks");
-      tell(`${count(report.new, "new alert")}, ${count(report.watched, "person")} looked for`.replace("persons", "people"));
+      const failed = Object.entries(report.failed).map(([name, why]) => `${name} was not looked for: ${why}`);
+      tell([`${count(report.new, "new alert")}, ${count(report.watched, "person")} looked for`.replace("persons", "people"), ...failed].join(". "), failed.length ? "bad" : "");
       this.enter();
     } catch (error) {
       tell([error.message, error.todo].filter(Boolean).join(". "), "bad");
