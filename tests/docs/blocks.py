@@ -176,6 +176,8 @@ def parse_only(words: list[str], *, place: str) -> None:
         return
     assert words[0] in VERBS, f"{place}: xreid has no verb {words[0]!r}"
     module = importlib.import_module(f"xreid.cli.{words[0]}")
+    if not hasattr(module, "parse"):
+        module = importlib.import_module("xreid.cli.sub_verbs")  # which reads the options of its verbs
     original = module.parse
 
     def parse(*arguments: Any, **named: Any) -> Any:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import pytest
-from PIL import Image
 from starlette.testclient import TestClient
 
 from tests.serving.conftest import Open
@@ -15,7 +15,7 @@ from xreid.core.embeddings import EmbeddingSet
 from xreid.inference.checkpoint import load_checkpoint
 from xreid.inference.embed import EmbedConfig, embed_tracklets
 from xreid.retrieval.gallery import Gallery
-from xreid.serving.clips import Clips
+from xreid.serving.clips import Clips, Strip
 from xreid.serving.problems import Refusal
 
 API = "/api/v1"
@@ -47,10 +47,11 @@ def test_a_stretch_of_a_clip_ends_where_it_ends(client: TestClient, tmp_path: Pa
 def test_a_clip_that_was_begun_before_an_erasure_is_not_kept(tmp_path: Path) -> None:
     clips = Clips(tmp_path)
 
-    def made() -> tuple[list[Image.Image], float]:
-        return [person(0), person(1)], 5.0
+    def made() -> AbstractContextManager[Strip]:
+        pictures = [person(0), person(1)]
+        return nullcontext(Strip(sizes=[picture.size for picture in pictures], images=pictures, fps=5.0))
 
-    def erased_meanwhile() -> tuple[list[Image.Image], float]:
+    def erased_meanwhile() -> AbstractContextManager[Strip]:
         clips.forget()
         return made()
 
