@@ -3,9 +3,10 @@
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -294,3 +295,59 @@ def test_files_over_a_jump_of_the_clock_are_not_joined(live: _Live, tmp_path: Pa
         "the second began before the first ended"
     )
     assert [task.goes_on for task in tasks] == [False, True, False]
+
+
+def test_no_ingest_waits_for_somebody_to_read_its_progress(
+    live: _Live, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pipe that nobody reads is full after some minutes of footage."""
+    given: list[object] = []
+
+    @contextmanager
+    def noted(jobs: int, queue: object) -> Iterator[SimpleNamespace]:
+        given.append(queue)
+        yield SimpleNamespace()
+
+    monkeypatch.setattr("xreid.retrieval.live.pool", noted)
+    live.stop.set()
+    live.run(1)
+    assert given == [None]
+
+
+def _submitted(live: _Live) -> list[str]:
+    """Names of the recordings whose ingests begin now."""
+    begun: list[str] = []
+
+    def submit(function: object, task: Task) -> Future[Outcome]:
+        begun.append(task.name)
+        return Future()
+
+    live.files.look()
+    live._submit(SimpleNamespace(submit=submit))  # type: ignore[arg-type]
+    return begun
+
+
+def test_who_may_have_killed_the_ingests_runs_alone_so_that_nobody_else_is_blamed(tmp_path: Path) -> None:
+    streams = [Stream(address=f"rtsp://127.0.0.1:1/{name}", name=name, camera=name) for name in "abc"]
+    live = _Live(
+        streams,
+        tmp_path,
+        config=IngestConfig(detector="motion"),
+        options=LiveOptions(),
+        stop=threading.Event(),
+        note=lambda text: None,
+    )
+    bad, other, third = (f"{name}_20261120T213000.000Z" for name in "abc")
+    _files(tmp_path / "video", bad, other)
+    assert _submitted(live) == [bad, other]
+    live._killed()
+    _files(tmp_path / "video", third)
+    for _ in range(2):
+        assert _submitted(live) == [bad], "alone, and before those who were not there"
+        assert _submitted(live) == []
+        live._killed()
+    assert [path.stem for path in (tmp_path / "video").glob(f"*{UNREADABLE}")] == [bad]
+    assert _submitted(live) == [other]
+    live.busy.clear()
+    live.files.ingested("b", live.files.waiting("b")[0])
+    assert _submitted(live) == [third]

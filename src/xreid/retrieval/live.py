@@ -36,7 +36,7 @@ from xreid.retrieval.recorder import GAPS, Gap, GapLog, Recorder, length_s, segm
 from xreid.retrieval.rolled import RolledFiles
 from xreid.retrieval.sources import Stream
 from xreid.retrieval.video_share import UNREADABLE, VideoShare
-from xreid.retrieval.workers import Outcome, Task, new_queue, pool, run_task
+from xreid.retrieval.workers import Outcome, Task, pool, run_task
 
 VIDEO = "video"
 _POLL_S = 0.2
@@ -129,7 +129,7 @@ class _Live:
             )  # takes a while after a kill: record first
             while True:
                 try:
-                    with pool(jobs, new_queue()) as workers:
+                    with pool(jobs, None) as workers:
                         self._work(workers)
                     break
                 except BrokenProcessPool:
@@ -170,13 +170,28 @@ class _Live:
 
     def _submit(self, workers: ProcessPoolExecutor) -> None:
         """Start the ingest of each camera's next file."""
-        for name, stream in self.streams.items():
-            todo = self.files.waiting(name)
-            if todo and name not in self.busy and time.monotonic() >= self.not_before.get(name, 0.0):
-                task = self._task(stream, todo[0])
-                self.busy[name] = task, workers.submit(run_task, task)
-            elif not todo and not self.options.keep_video:
+        for name in self._ready():
+            task = self._task(self.streams[name], self.files.waiting(name)[0])
+            self.busy[name] = task, workers.submit(run_task, task)
+        for name in () if self.options.keep_video else self.streams:
+            if not self.files.waiting(name):
                 _drop(self.files.closed(name)[:-1])  # the last one stays, to warm up on
+
+    def _ready(self) -> list[str]:
+        """Cameras whose next file can be ingested now.
+
+        A file that was being ingested when a process was killed goes alone: the next kill is its own.
+        """
+        now = time.monotonic()
+        ready = [
+            name
+            for name in self.streams
+            if name not in self.busy and self.files.waiting(name) and now >= self.not_before.get(name, 0.0)
+        ]
+        suspects = [name for name in ready if self.tries[self.files.waiting(name)[0].stem]]
+        if suspects or any(self.tries[task.name] for task, _ in self.busy.values()):
+            return [] if self.busy else suspects[:1]
+        return ready
 
     def _tidy_up(self) -> None:
         """Now and then: keep to the share of the disk, and show whom no file follows after all."""

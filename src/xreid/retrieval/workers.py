@@ -98,12 +98,13 @@ def run_task(task: Task) -> Outcome:
 
 
 @contextmanager
-def pool(jobs: int, queue: Queue) -> Iterator[ProcessPoolExecutor]:
+def pool(jobs: int, queue: Queue | None) -> Iterator[ProcessPoolExecutor]:
     """Processes for `run_task`; killed where the block is left by an exception, which loses no finished work.
 
     Args:
         jobs: How many.
-        queue: Gets (recording, frames done, frames in all or None).
+        queue: Gets (recording, frames done, frames in all or None), and must be read: a full one stops all
+            work. None: nobody asks for progress.
     """
     context = multiprocessing.get_context("spawn")
     threads = max(1, (os.cpu_count() or 1) // jobs)
@@ -124,7 +125,7 @@ def new_queue() -> Queue:
     return multiprocessing.get_context("spawn").SimpleQueue()
 
 
-def _settle(queue: Queue, threads: int) -> None:
+def _settle(queue: Queue | None, threads: int) -> None:
     """Prepare a process: its share of the threads, deaf to Ctrl-C and SIGTERM, no life after its parent."""
     global _queue
     _queue = queue
