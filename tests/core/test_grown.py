@@ -168,3 +168,24 @@ def test_killed_at_any_step_an_append_is_there_or_not(tmp_path: Path) -> None:
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert found.returncode == 0, found.stderr[-2000:]
     assert 21 < int(found.stdout) < 150
+
+
+def test_what_cannot_be_put_together_was_appended_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, replace = tmp_path / "t.parquet", Path.replace
+
+    def full(self: Path, target: Path) -> Path:
+        low, _, high = target.stem.partition("-")
+        if low != high and high:
+            raise OSError(28, "No space left on device")
+        return replace(self, target)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "replace", full)
+        for number in range(1, 18):
+            GrownTable(path).append(_rows(number))
+    assert _numbers(path) == list(range(1, 18))
+    for number in range(18, 33):
+        GrownTable(path).append(_rows(number))
+    assert _numbers(path) == list(range(1, 33))

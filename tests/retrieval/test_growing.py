@@ -194,3 +194,24 @@ def test_killed_at_any_step_nothing_is_lost_or_twice(tmp_path: Path) -> None:
     _site(tmp_path / "whole", files=10, seed=5)
     merge(tmp_path / "whole")
     assert _tables(tmp_path / "out") == _tables(tmp_path / "whole")
+
+
+def test_who_was_withheld_is_shown_though_it_was_killed_twice_at_the_same_file(tmp_path: Path) -> None:
+    make_recording(tmp_path, 0, [5, 9], opened=[1])
+    for _ in range(2):  # each is killed before the next file is ingested
+        tables = GrowingTables(tmp_path)
+        tables.begin(finished(tmp_path), {name_of(0)})
+    tables.add([make_recording(tmp_path, 1, [4], continues={0: 1})], set())
+    whole = _tables(tmp_path)
+    merge(tmp_path)
+    assert whole == _tables(tmp_path)
+
+
+def test_a_damaged_table_is_made_anew(tmp_path: Path) -> None:
+    make_recording(tmp_path, 0, [5])
+    merge(tmp_path)
+    whole = _tables(tmp_path)
+    for name in ORDER:
+        (tmp_path / name).write_bytes(b"PAR1 and what a disk made of it")
+    GrowingTables(tmp_path).begin(finished(tmp_path), set())
+    assert _tables(tmp_path) == whole

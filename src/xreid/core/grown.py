@@ -17,7 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from xreid.core.errors import DataError
+from xreid.core.errors import DataError, XReidError
 from xreid.core.files import atomic_file
 
 if TYPE_CHECKING:
@@ -127,7 +127,8 @@ class GrownTable:
         while number % (size * _FAN) == 0:
             size *= _FAN
         if number % size == 0:
-            self._together([part for part in self._live() if part.low > number - size])
+            with suppress(XReidError, OSError):  # the rows are there: nobody is to append them again
+                self._together([part for part in self._live() if part.low > number - size])
 
     def last(self) -> int:
         """Number of the last append, 0 before the first."""
@@ -251,12 +252,18 @@ def read_grown(path: Path, *, columns: Sequence[str] | None = None, filters: Any
 
 
 def words_of(path: Path) -> dict[str, str]:
-    """What a table's footer says; empty where there is no table."""
+    """What a table's footer says; empty where there is no table, or a damaged one."""
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
     if not path.is_file():
         return {}
-    found = pq.read_metadata(path).metadata or {}
+    try:
+        found = pq.read_metadata(path).metadata or {}
+    except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) is not None:  # nothing is known of what it says
+            raise
+        return {}
     return {key.decode(): value.decode("utf-8", "replace") for key, value in found.items()}
 
 

@@ -88,7 +88,8 @@ def merge(out: Path, *, waiting: Collection[str] = (), chains: Chains | None = N
     chains = Chains() if chains is None else chains
     records = {folder: record_of(folder) for folder in finished(out)}
     tables = {name: GrownTable(out / name) for name in ORDER}
-    words = {HELD: digest_of(folder.name for folder in records)}
+    # Who is withheld is in no table: the next start must make them anew, and not take them for whole.
+    words = {} if waiting else {HELD: digest_of(folder.name for folder in records)}
     with ExitStack() as stack:
         writers = {
             name: stack.enter_context(rewritten(out / name, tables[name].footer(words))) for name in ORDER
