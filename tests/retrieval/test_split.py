@@ -6,7 +6,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from xreid.retrieval.crops import Crop, frame_file
+from xreid.retrieval.crops import SHORT, Crop, frame_file, put_apart
 from xreid.retrieval.split import cut_up, cuts_at, merged, move_crops
 
 
@@ -49,3 +49,16 @@ def test_crops_move_with_their_piece_once(tmp_path: Path) -> None:
         move_crops(tmp_path, pieces)
         assert sorted(p.name for p in (tmp_path / "frames" / "a").iterdir()) == ["000001.jpg", "000002.jpg"]
         assert (tmp_path / "frames" / "b" / "000004.jpg").read_text() == "4"
+
+
+def test_a_piece_that_was_put_apart_stays_there_when_it_is_killed_then(tmp_path: Path) -> None:
+    crops = {"a": _crops([1, 2, 3, 4])}
+    (tmp_path / "frames" / "a").mkdir(parents=True)
+    for crop in crops["a"]:
+        (tmp_path / frame_file("a", crop.frame)).write_text(str(crop.frame))
+    pieces = cut_up(crops, {"a": [4]}, new_name=lambda: "b")
+    for _ in range(2):
+        move_crops(tmp_path, pieces)
+        put_apart(tmp_path, "b")
+        assert [path.name for path in (tmp_path / SHORT / "frames" / "b").iterdir()] == ["000004.jpg"]
+        assert [path.name for path in (tmp_path / "frames").iterdir()] == ["a"]

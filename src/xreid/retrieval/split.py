@@ -66,8 +66,8 @@ def parts_of(crops: Sequence[Crop], cuts: Iterable[int]) -> list[list[Crop]]:
 def move_crops(out: Path, pieces: Pieces) -> None:
     """Put the crops of later pieces into folders of their own; those already there stay."""
     for name, old in pieces.origin.items():
-        (out / FRAMES / name).mkdir(parents=True, exist_ok=True)
         for crop in pieces.crops[name]:
             before = out / frame_file(old, crop.frame)
-            if before.exists():
+            if before.exists():  # else it was moved, and perhaps put apart, before a kill
+                (out / FRAMES / name).mkdir(parents=True, exist_ok=True)
                 before.rename(out / frame_file(name, crop.frame))
