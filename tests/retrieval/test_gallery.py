@@ -260,3 +260,15 @@ def test_two_that_make_one_gallery_at_once_lose_nothing(
 
     monkeypatch.setattr(module, "_found", overtaken)
     assert len(Gallery.create(tmp_path / "g")) == 4
+
+
+def test_everybody_of_a_name_is_erased_however_many_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("xreid.retrieval.gallery_answers.PAGE", 3)
+    gallery = Gallery.create(tmp_path / "many")
+    for seed in range(8):
+        gallery.append(make_set(2, seed=seed), name=f"set{seed}")
+    receipt = gallery.erase(names=["t0"])
+    assert receipt.tracklets == 8
+    assert {entry.tracklet.name for entry in gallery.walk()} == {"t1"}

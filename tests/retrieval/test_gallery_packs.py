@@ -234,3 +234,15 @@ def test_what_is_packed() -> None:
     assert len(gallery_packs.small_folders(many)) == 9, "one pack of 9,000 rows at a time"
     full, open_ = ("full", stored(5000) * 2), ("open", stored(4000) * 2)
     assert gallery_packs.small_folders([full, open_, *small])[:2] == ["open", "s0"]
+
+
+def test_a_pack_that_was_damaged_and_lost_a_set_is_told_by_who_had_it_open(tmp_path: Path, few: None) -> None:
+    _filled(tmp_path / "g")
+    watching = Gallery.open(tmp_path / "g")
+    assert len(list(watching.walk())) == len(watching)
+    first = watching.sets[0]
+    said = [tmp_path / "g" / "sets" / pack / "pack.json" for pack in _packs(tmp_path / "g")]
+    next(path for path in said if first.key in path.read_text()).write_text("{")
+    assert Gallery.open(tmp_path / "g").remove(first.key) not in watching.sets
+    with pytest.raises(DataError, match="pack.json is damaged"):
+        list(watching.walk())

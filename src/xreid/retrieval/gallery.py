@@ -243,8 +243,8 @@ class Gallery(GalleryAnswers):
             missing: list[str] = []
             for column, texts in request.texts.items():
                 for text in texts:
-                    rules = Filter(identities=(text,))
-                    found = self._named(text) if column == "names" else list(self.walk(rules))
+                    named = column == "names"
+                    found = list(self.walk(Filter(names=(text,)) if named else Filter(identities=(text,))))
                     missing += [] if found else [text]
                     gone.update({entry.id: entry for entry in found})
             for receipt in before if not gone and not request.dry_run else ():

@@ -233,7 +233,8 @@ class FolderAnswers:
             return self._snapshot
 
     def _part(self, known: Part | None, name: str, sets: Sequence[StoredSet]) -> Part:
-        part = open_part(self.folder / name, sets) if known is None else known.told(sets)
+        same = known is not None and [m.stored.key for m in known.members] == [s.key for s in sets]
+        part = known.told(sets) if known is not None and same else open_part(self.folder / name, sets)
         if self._partly:
             _ = part.frames  # read only when asked for, otherwise
         return part
