@@ -17,6 +17,7 @@ from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.calibration import Calibration
 from xreid.evaluation.pairs import kind_of
 from xreid.evaluation.site_check import key_of
+from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.answers import answers_folder
 from xreid.retrieval.camera_graph import CameraGraph, Edge
 from xreid.retrieval.gallery import Gallery
@@ -25,7 +26,7 @@ from xreid.retrieval.queries import queries_from_gallery, together
 from xreid.retrieval.search import search
 from xreid.retrieval.strangers import FILE, check_gallery, keep_check, meaning_of, read_check, stranger_pairs
 from xreid.retrieval.watch import WatchList, watched
-from xreid.retrieval.watching import check_watch
+from xreid.retrieval.watching import alerts_now, check_watch
 from xreid.retrieval.words import show_strangers
 
 NOON = 1_700_000_000.0
@@ -158,6 +159,8 @@ def test_where_a_calibration_breaks_no_probability_is_given(tmp_path: Path) -> N
         after.require_groups()
     assert show_strangers(careful.hits[0]) == "0.66%"
     assert show_strangers(trusting.hits[0]) == ""
+    (far,) = after.verdicts(np.array([[-0.5]]), [Modality.VISIBLE], [Modality.VISIBLE], searched=9)
+    assert show_strangers(replace(careful.hits[0], verdict=far)) == "50% or more", "finer is not said"
     assert show_strangers(replace(careful.hits[0], verdict=None)) == ""
 
 
@@ -189,8 +192,11 @@ def test_where_it_holds_probabilities_stay(tmp_path: Path) -> None:
     keep_check(folder, check)
     meaning = meaning_of(gallery, folder, calm)
     assert meaning is not None
-    assert meaning.holds() is True
-    assert "its rates hold for vis-vis pairs" in meaning.note()
+    assert meaning.holds() is None, "of pairs with infrared nobody knows"
+    assert "its rates hold for vis-vis pairs; too few" in meaning.note()
+    every = replace(meaning, calibration=replace(calm, kinds={"vis-vis": calm.kinds["vis-vis"]}))
+    assert every.holds() is True
+    assert "its rates hold for vis-vis pairs. " in every.note()
     queries = queries_from_gallery(gallery, ["p0"])
     (plain,) = search(gallery, queries, top=9, meaning=replace(meaning, check=None))
     (told,) = search(gallery, queries, top=9, meaning=meaning)
@@ -228,6 +234,27 @@ def test_alerts_are_raised_at_the_threshold_of_the_place(tmp_path: Path) -> None
             continue
         assert len(raised) < 10
         assert all(alert.probability is None for alert in raised)
+    assert sum(alert.probability is not None for alert in AlertLog(folder).alerts()) > 140, "in the log"
+    assert all(alert.probability is None for alert in alerts_now(gallery, folder)), "no more said"
+
+
+def test_of_an_alert_whose_person_has_gone_any_doubt_takes_the_probability(tmp_path: Path) -> None:
+    gallery = gallery_of(tmp_path / "g", crowd())
+    folder = answers_folder(gallery)
+    assert gallery.origin is not None
+    query = together(queries_from_gallery(gallery, ["p0"]))
+    WatchList(folder).add(watched(query, name="p", reason="test", origin=gallery.origin, far=0.01))
+    raised = check_watch(gallery, folder).new
+    assert alerts_now(gallery, folder) == list(raised), "before any check"
+    broken = check_gallery(gallery, FULL, graph=GRAPH)
+    holds = replace(broken.kinds["vis-vis"], word="holds")
+    other = replace(broken, kinds={"vis-vis": holds, "vis-ir": replace(holds, word="breaks")})
+    keep_check(folder, other)
+    assert alerts_now(gallery, folder) == list(raised), "visible examples, visible tracklets: they hold"
+    WatchList(folder).remove(["p"])
+    assert all(alert.probability is None for alert in alerts_now(gallery, folder))
+    keep_check(folder, replace(other, kinds={"vis-vis": holds}))
+    assert alerts_now(gallery, folder) == list(raised)
 
 
 def test_tracklets_of_nothing_are_no_strangers(tmp_path: Path) -> None:
@@ -262,6 +289,14 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     kept = read_check(folder / "answers")
     assert kept is not None
     assert not kept.kinds["vis-vis"].across
+    assert main(["gallery", "strangers", str(folder), "--graph", str(graph)]) == 0
+    better = (folder / "answers" / FILE).read_text()
+    capsys.readouterr()
+    assert main(["gallery", "strangers", str(folder)]) == 0
+    assert "not kept: the check that is there was made with a camera graph" in capsys.readouterr().err
+    assert (folder / "answers" / FILE).read_text() == better
+    (folder / "answers" / FILE).write_text("{}")
+    assert main(["gallery", "strangers", str(folder)]) == 0, "a damaged one is made anew"
     (folder / "answers" / FILE).write_text("{}")
     with pytest.raises(DataError, match=FILE):
         read_check(folder / "answers")

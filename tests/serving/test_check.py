@@ -36,6 +36,10 @@ def test_what_the_api_says_where_the_calibration_breaks(opened: Open, tmp_path: 
     client = opened(gallery=str(tmp_path / "g"), checkpoint=None)
     first = client.get("/api/v1/tracklets?limit=1").json()["items"][0]["id"]
     trusting = client.post("/api/v1/search", json={"tracklets": [first]}).json()["hits"][0]
+    person = {"name": "p", "reason": "test", "tracklets": [first], "past": True}
+    assert client.post("/api/v1/watch", json=person).status_code == 201
+    client.post("/api/v1/watch-checks")
+    assert client.get("/api/v1/alerts").json()[0]["probability"] > 0.5
     assert trusting["probability"] > 0.5
     assert trusting["accepted"] is True
     assert trusting["strangers"] is None
@@ -47,11 +51,14 @@ def test_what_the_api_says_where_the_calibration_breaks(opened: Open, tmp_path: 
     assert (hit["probability"], hit["combined"], hit["accepted"]) == (None, None, False)
     assert 0 < hit["strangers"] < 0.5
     assert careful["unknown"] is True
+    alerts = client.get("/api/v1/alerts").json()
+    assert {alert["probability"] for alert in alerts} == {None}, "also those of before the check"
     assert client.get("/api/v1/gallery").json()["holds"] is False
     why = client.post(
         "/api/v1/why", json={"tracklets": [first], "hit": hit["tracklet"]["id"], "pairs": 0}
     ).json()
     assert (why["probability"], why["odds_parts"], why["accepted"]) == (None, [], False)
+    assert "does not hold here" in why["missing"][0]
     persons = client.post("/api/v1/persons", json={"tracklets": [first]})
     assert persons.status_code == 409
     assert "cannot be grouped" in persons.text

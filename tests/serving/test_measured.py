@@ -31,7 +31,10 @@ def test_people_and_simulated_people() -> None:
 @pytest.mark.parametrize(
     ("word", "told"),
     [
-        ("holds", "checked here 2026-11-20: their rates hold."),
+        (
+            "holds",
+            "checked here 2026-11-20: their rates hold for vis-vis pairs, of others nobody knows.",
+        ),
         ("unclear", "checked here 2026-11-20: too few pairs to say whether they hold."),
         ("breaks", "they do not hold here (checked 2026-11-20), so none is shown where they break."),
     ],
@@ -40,3 +43,12 @@ def test_what_a_check_says(word: Word, told: str) -> None:
     found = replace(checked(np.asarray(strangers(200))), word=word)
     line = measured(Meaning(calibration=CALIBRATION, check=check(found)))
     assert line == f"Probabilities measured on 2 people of somewhere; {told}"
+
+
+def test_that_they_hold_is_said_where_all_kinds_were_seen_to() -> None:
+    found = replace(checked(np.asarray(strangers(200))), word="holds")
+    whole = replace(check(found), kinds=dict.fromkeys(CALIBRATION.kinds, found))
+    meaning = Meaning(calibration=CALIBRATION, check=whole)
+    assert measured(meaning).endswith("checked here 2026-11-20: their rates hold.")
+    assert meaning.holds() is True
+    assert replace(meaning, check=check(found)).holds() is None

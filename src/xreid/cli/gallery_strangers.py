@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ _WORDS = {
     "breaks": "BREAKS: surely above twice a stated rate; no probability is shown for such pairs",
     "unclear": "unclear: too few pairs to tell",
 }
+_NOT_KEPT = (
+    "gallery strangers: not kept: the check that is there was made with a camera graph, which says more. "
+    "Name it (--graph), or delete {path} first."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class StrangersOptions(AnswersOptions):
 
     Attributes:
         graph: Camera graph (JSON or YAML); without one only pairs of one picture count, which are harder than
-            pairs across cameras.
+            pairs across cameras, and a check that was made with one is not replaced.
         dry_run: Only say; keep nothing.
         json: Print JSON instead of a table.
     """
@@ -45,7 +50,7 @@ def strangers(options: StrangersOptions) -> None:
     from xreid.retrieval.answers import answers_folder
     from xreid.retrieval.camera_graph_file import read_camera_graph
     from xreid.retrieval.gallery import Gallery
-    from xreid.retrieval.strangers import check_gallery, keep_check
+    from xreid.retrieval.strangers import FILE, check_gallery, has_better, keep_check
 
     graph = None if options.graph is None else read_camera_graph(options.graph)
     gallery = Gallery.open(options.gallery)
@@ -58,7 +63,9 @@ def strangers(options: StrangersOptions) -> None:
         )
     lines = now_and_then(lambda done, total: print(f"gallery strangers: {done:,} of {total:,} pairs"))
     check = check_gallery(gallery, calibration, graph=graph, progress=None if options.json else lines)
-    if folder is not None:
+    if folder is not None and has_better(folder, calibration, graph):
+        print(_NOT_KEPT.format(path=folder / FILE), file=sys.stderr)
+    elif folder is not None:
         keep_check(folder, check)
     print(json.dumps(check.to_json(), indent=2) if options.json else _table(check, calibration))
 

@@ -254,10 +254,9 @@ def _remove(options: RemoveOptions) -> None:
 
 
 def _alerts(options: AlertsOptions) -> None:
-    from xreid.retrieval.alerts import AlertLog
+    from xreid.retrieval.watching import alerts_now
 
-    _, folder = _opened(options.gallery, options.state)
-    alerts = AlertLog(folder).alerts()
+    alerts = alerts_now(*_opened(options.gallery, options.state))
     shown = [alert for alert in alerts if options.all or alert.acknowledged is None]
     if options.json:
         print(json.dumps([alert.to_json() for alert in shown], indent=2))

@@ -34,8 +34,8 @@ class Verdict:
         across: How much of the ratio comes from the pair being one across visible and infrared: the ratio,
             less what the same cosines mean within the hit's modality. 0 where no example is of the other one;
             None where the calibration does not cover pairs within it.
-        strangers: What share of the place's own strangers are at least as alike (the most alike example
-            counts); None where none were found.
+        strangers: What share of the place's own strangers are at least as alike (by the example that
+            most of them are as alike to; 0.5: half or more); None where none were found.
     """
 
     probability: float | None
@@ -183,11 +183,16 @@ class Meaning:
         return self.calibration
 
     def holds(self) -> bool | None:
-        """Whether the stated rates hold here for all kinds that were checked; None: unknown."""
-        if self.check is None or not self.check.kinds:
+        """Whether the stated rates hold here for all kinds of pairs; None: unknown of one or more."""
+        if self.check is None:
             return None
-        words = {kind.word for kind in self.check.kinds.values()}
-        return False if "breaks" in words else True if words == {"holds"} else None
+        return False if self.check.broken else True if set(self.held) >= set(self.calibration.kinds) else None
+
+    @property
+    def held(self) -> tuple[str, ...]:
+        """The kinds of pairs whose rates were seen to hold here."""
+        kinds = {} if self.check is None else self.check.kinds
+        return tuple(name for name, kind in kinds.items() if kind.word == "holds")
 
     def here(self) -> str:
         """What the check at this place says, in a sentence or two."""
@@ -200,9 +205,9 @@ class Meaning:
                 f"It does NOT hold here: far more strangers among {' and '.join(check.broken)} pairs pass "
                 f"than was stated (checked {day} on {told}), so no probability stands there."
             )
-        held = [name for name, kind in check.kinds.items() if kind.word == "holds"]
-        if held:
-            return f"Checked here {day} on {told}: its rates hold for {' and '.join(held)} pairs."
+        if self.held:
+            rest = "" if self.holds() else "; too few pairs of strangers to say so of the others"
+            return f"Checked here {day} on {told}: its rates hold for {' and '.join(self.held)} pairs{rest}."
         return f"Checked here {day} on {told}: too few pairs of strangers to say whether it holds."
 
     def note(self) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from xreid.core.errors import ProtocolError
+from xreid.core.errors import DataError, ProtocolError
 from xreid.core.files import read_json, write_json
 from xreid.core.tracklets import Tracklet
 from xreid.evaluation.calibration import Calibration, require_fits
@@ -73,6 +73,19 @@ def keep_check(folder: Path, check: SiteCheck) -> None:
     """Keep a check, in place of the one before."""
     with changing(folder):
         write_json(folder / FILE, check.to_json())
+
+
+def has_better(folder: Path, calibration: Calibration, graph: CameraGraph | None) -> bool:
+    """Whether the check that is kept had a camera graph, and one that is made now has none."""
+    if graph is not None:
+        return False
+    try:
+        check = read_check(folder)
+    except DataError:
+        return False  # a damaged one is made anew
+    if check is None or check.calibration != key_of(calibration):
+        return False
+    return any(kind.across for kind in check.kinds.values())
 
 
 def check_gallery(

@@ -101,6 +101,27 @@ def check_watch(
     )
 
 
+def alerts_now(gallery: Gallery, folder: Path) -> list[Alert]:
+    """All alerts, without the probabilities that a check of the calibration has since shown to be wrong here.
+
+    Who is not on the watch list any more may have had examples of either modality.
+
+    Args:
+        gallery: Where.
+        folder: Of its answers.
+    """
+    found, meaning = AlertLog(folder).alerts(), meaning_of(gallery, folder)
+    if meaning is None or meaning.check is None or not meaning.check.broken:
+        return found
+    asking = {person.name: person.modalities for person in WatchList(folder).people}
+    doubted = [
+        meaning.doubted(asking.get(one.person, list(Modality)), [Modality(one.modality)])[0] for one in found
+    ]
+    return [
+        replace(one, probability=None) if doubt else one for one, doubt in zip(found, doubted, strict=True)
+    ]
+
+
 def require_able(person: Watched, meaning: Meaning | None) -> None:
     """Refuse somebody whose threshold nobody knows.
 

@@ -22,6 +22,9 @@ from xreid.retrieval.search import Hit, SearchResult
 from xreid.retrieval.words import name_of
 
 NO_CALIBRATION = "parts of the probability need a calibration (`xreid calibrate`)"
+NO_PROBABILITY = (
+    "parts of the probability: the calibration does not cover this kind of pair, or does not hold here"
+)
 NO_CHECKPOINT = "best matching frames need the checkpoint that embedded the gallery (--checkpoint RUN)"
 NO_FRAMES = "best matching frames: the frames of one side are not there any more"
 Role = Literal["asked", "confirmed", "rejected"]
@@ -172,14 +175,18 @@ def explain(
             cosine=_cosine_parts(ask, hit, vector),
             examples=_examples(ask, vector),
             frames=some,
-            missing=tuple(_missing(result, some, pairs=pairs, looked=embed is not None)),
+            missing=tuple(_missing(result, hit, some, pairs=pairs, looked=embed is not None)),
         )
         for hit, vector, some in zip(hits, vectors, frames, strict=True)
     ]
 
 
-def _missing(result: SearchResult, frames: Sequence[FramePair], *, pairs: int, looked: bool) -> list[str]:
+def _missing(
+    result: SearchResult, hit: Hit, frames: Sequence[FramePair], *, pairs: int, looked: bool
+) -> list[str]:
     missing = [] if result.prior is not None else [NO_CALIBRATION]
+    if hit.verdict is not None and hit.verdict.ratio is None:
+        missing.append(NO_PROBABILITY)
     if pairs and not frames:
         missing.append(NO_FRAMES if looked else NO_CHECKPOINT)
     return missing

@@ -21,9 +21,9 @@ def show_probability(hit: Hit) -> str:
 
 
 def show_strangers(hit: Hit) -> str:
-    """How many strangers here are at least as alike, e.g. "0.5%"; "" where nobody has looked for them."""
+    """How many strangers here are at least as alike, e.g. "0.5%", "50% or more"; "" where nobody looked."""
     share = None if hit.verdict is None else hit.verdict.strangers
-    return "" if share is None else f"{100 * share:.2g}%"
+    return "" if share is None else "50% or more" if share >= 0.5 else f"{100 * share:.2g}%"
 
 
 def show_p(p: float | None) -> str:

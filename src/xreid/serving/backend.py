@@ -25,9 +25,9 @@ from xreid.retrieval.gallery_receipts import UnfinishedError
 from xreid.retrieval.gallery_seen import Seen
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import Query, queries_of, together
-from xreid.retrieval.strangers import check_gallery, keep_check, meaning_of
+from xreid.retrieval.strangers import check_gallery, has_better, keep_check, meaning_of
 from xreid.retrieval.watch import Watched, WatchList, watched
-from xreid.retrieval.watching import WatchReport, check_watch, require_able
+from xreid.retrieval.watching import WatchReport, alerts_now, check_watch, require_able
 from xreid.serving.ids import Busy
 from xreid.serving.problems import Refusal
 
@@ -129,8 +129,7 @@ class Backend:
         meaning, calibration = self.meaning(), self.gallery.calibration
         if meaning is None or calibration is None or self.gallery.origin is None:
             return False
-        known = () if meaning.check is None else tuple(meaning.check.kinds.values())
-        if self.graph is not None or not any(kind.across for kind in known):
+        if not has_better(self.answers, calibration, self.graph):
             keep_check(self.answers, check_gallery(self.gallery, calibration, graph=self.graph))
         return True
 
@@ -243,8 +242,8 @@ class Backend:
         return check_watch(self.gallery, self.answers)
 
     def alerts(self) -> list[Alert]:
-        """The alerts, oldest first."""
-        return AlertLog(self.answers).alerts()
+        """The alerts, oldest first, with the probabilities that stand today."""
+        return alerts_now(self.gallery, self.answers)
 
     def acknowledge(self, name: str, *, word: AlertWord, by: str, note: str) -> None:
         """Say something about an alert."""

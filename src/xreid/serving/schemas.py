@@ -130,7 +130,8 @@ class GalleryView(Model):
     note: str = Field(description="What a score means")
     holds: bool | None = Field(
         description="Whether the calibration holds here, by pairs that cannot be of one person "
-        "(`xreid gallery strangers`): false where it surely does not; null: not checked, or too few pairs"
+        "(`xreid gallery strangers`): false where it surely does not; null: not checked, or too few pairs "
+        "of one kind or more"
     )
     here: str | None = Field(description="The same in words; null: not calibrated")
     measured: str | None = Field(

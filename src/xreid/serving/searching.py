@@ -93,6 +93,11 @@ def measured(meaning: Meaning) -> str:
         here = f"they do not hold here (checked {check.made[:10]}), so none is shown where they break"
     elif meaning.holds():
         here = f"checked here {check.made[:10]}: their rates hold"
+    elif meaning.held:
+        here = (
+            f"checked here {check.made[:10]}: their rates hold for {' and '.join(meaning.held)} pairs, "
+            "of others nobody knows"
+        )
     else:
         here = f"checked here {check.made[:10]}: too few pairs to say whether they hold"
     return f"Probabilities measured on {len(made.identities):,} {whom}; {here}."

@@ -37,7 +37,7 @@ export const starred = () => h("sup.star", { title: "On whom it was measured sta
 export const measuredLine = ({ measured, holds }) => measured && h(`p.measured.small${holds === true ? "" : ".doubt"}`, { tabindex: "-1" }, h("span", { "aria-hidden": "true" }, "* "), measured);
 
 /** How many of those who cannot be the person are as alike, where somebody has looked for them. */
-export const strangersLine = (hit) => (hit.strangers === null || hit.strangers === undefined || hit.verdict === "confirmed" ? "" : h("div.soft.small", { title: "Pairs of tracklets of this gallery that cannot be of one person (`xreid gallery strangers`)" }, `${percent(hit.strangers)} of the strangers here are as alike`));
+export const strangersLine = (hit) => (hit.strangers === null || hit.strangers === undefined || hit.verdict === "confirmed" ? "" : h("div.soft.small", { title: "Pairs of tracklets of this gallery that cannot be of one person (`xreid gallery strangers`)" }, `${hit.strangers >= 0.5 ? "50% or more" : percent(hit.strangers)} of the strangers here are as alike`));
 
 /** Both parts of the probability, where space and time changed it. */
 export function partsLine(hit) {
