@@ -49,12 +49,12 @@ def test_back_and_forward_faster_than_the_server(chromium: Any, full: Running) -
         _go_on(waiting[0])
     _all_said(visit)
     expect(asked_name(visit)).to_have_text(first)
-    assert page.evaluate("location.hash.includes(document.querySelector('.line').id.slice(5))")
+    visit.until("location.hash.includes(document.querySelector('.line')?.id.slice(5))")
     # Forth and at once back: the address is where the page is, whatever still comes.
     page.evaluate("history.forward()")
     visit.until_there_are(3, waiting)
     page.evaluate("history.back()")
-    visit.until("location.hash.includes(document.querySelector('.line').id.slice(5))")
+    visit.until("location.hash.includes(document.querySelector('.line')?.id.slice(5))")
     with page.expect_response("**/api/v1/tracklets/*"):
         _go_on(waiting[2])
     _all_said(visit)
@@ -149,6 +149,46 @@ def test_what_was_said_while_a_search_ran_stands_in_its_answer(chromium: Any, fu
     searches[1].continue_()
     expect(page.locator("#taught")).to_contain_text("1 rejected kept out")
     expect(page.locator(f".hit[data-id='{rejected}']")).to_have_count(0)
+    visit.close()
+
+
+def test_nothing_that_was_not_stored_stands_on_a_card(chromium: Any, run_server: Start) -> None:
+    """Confirmed and rejected in one go, and neither could be stored."""
+    visit = Visit(chromium, run_server())
+    page = visit.page
+    visit.search_from(0)
+    opened = visit.hold("**/api/v1/cases", "POST")
+    page.keyboard.press("r")
+    page.keyboard.press("c")
+    page.keyboard.press("x")
+    expect(page.locator(".hit.rejected")).to_have_count(1)
+    for number in range(2):
+        visit.until_there_are(number + 1, opened)
+        opened[number].fulfill(status=503, body='{"detail": "the disk is full"}')
+    expect(page.locator(".hit.rejected")).to_have_count(0)
+    expect(page.locator("#told")).to_contain_text("Not stored: the disk is full")
+    expect(page.locator(".hit.confirmed")).to_have_count(0)
+    visit.close(complaints=("503",))
+
+
+def test_a_judgement_in_a_dialog_that_is_older_than_the_results(chromium: Any, full: Running) -> None:
+    visit = Visit(chromium, full)
+    page = visit.page
+    visit.search_from(0)
+    searches = visit.hold("**/api/v1/search")
+    page.get_by_label("Most results").select_option(label="top 12")
+    visit.until_there_are(1, searches)
+    page.keyboard.press("r")
+    page.keyboard.press("Enter")
+    box = page.get_by_role("dialog")
+    expect(box).to_be_visible()
+    searches[0].continue_()
+    expect(page.locator(".hit")).to_have_count(12)
+    page.keyboard.press("c")
+    expect(page.locator(".hit.confirmed")).to_have_count(1)
+    expect(box.get_by_role("button", name="Confirm")).to_have_attribute("aria-pressed", "true")
+    page.keyboard.press("c")  # the second time takes it back
+    expect(page.locator(".hit.confirmed")).to_have_count(0)
     visit.close()
 
 

@@ -52,6 +52,27 @@ def test_a_click_while_the_list_moves_counts(chromium: Any, full: Running) -> No
     visit.close()
 
 
+def test_a_list_that_cannot_be_had_is_not_called_empty(chromium: Any, full: Running) -> None:
+    visit = Visit(chromium, full)
+    page = visit.page
+    visit.search_from()
+    page.route(
+        "**/api/v1/tracklets?*", lambda route: route.fulfill(status=503, body='{"detail": "too many"}')
+    )
+    page.get_by_role("radio", name="infrared").check()
+    expect(page.locator(".rows [role=alert]")).to_contain_text("too many")
+    expect(page.locator(".hit")).to_have_count(12)
+    page.locator(".hit").first.get_by_role("button", name="Example").click()
+    expect(page.locator(".asked")).to_have_count(2)  # and the list has marked what is searched for
+    page.set_viewport_size({"width": 1280, "height": 700})
+    expect(page.locator(".rows [role=alert]")).to_contain_text("too many")
+    page.unroute("**/api/v1/tracklets?*")
+    page.locator(".rows").get_by_role("button", name="Try again").click()
+    expect(page.locator(".tracklets > p")).to_have_text("12 tracklets")
+    expect(page.locator(".line").first).to_be_visible()
+    visit.close(complaints=("503",))
+
+
 def test_when_the_server_goes_and_comes_back(chromium: Any, full: Running) -> None:
     visit = Visit(chromium, full)
     page = visit.page

@@ -7,7 +7,7 @@ import { look } from "./look.js";
 import { released, renew } from "./renew.js";
 import { timeline } from "./timeline.js";
 
-const none = () => ({ id: null, title: "", judgements: new Map(), confirmed: [], before: Promise.resolve(), said: Promise.resolve() });
+const none = () => ({ id: null, title: "", judgements: new Map(), kept: new Map(), confirmed: [], before: Promise.resolve(), said: Promise.resolve() });
 
 /**
  * The case that what is said goes into. `now` is another object as soon as somebody else is searched for: what is still on
@@ -29,7 +29,8 @@ export class Current {
   }
 
   take(file) {
-    this.now = { ...none(), id: file.case.id, title: file.case.title, judgements: new Map(file.case.judgements.map((one) => [one.tracklet, one.verdict])), confirmed: file.confirmed };
+    const said = file.case.judgements.map((one) => [one.tracklet, one.verdict]);
+    this.now = { ...none(), id: file.case.id, title: file.case.title, judgements: new Map(said), kept: new Map(said), confirmed: file.confirmed };
     this.changed();
   }
 
@@ -58,14 +59,15 @@ export class Current {
 
   /** What was said counts at once, and no more where it could not be stored. */
   async judge(row, verdict, query) {
-    const at = this.now, before = at.judgements.get(row.id) ?? null;
+    const at = this.now;
     this.note(at, row, verdict);
     const stored = this.inTurn(() => this.say(at, row, verdict, query));
     at.said = stored.catch(() => {});
     try {
       await stored;
+      at.kept.set(row.id, verdict);
     } catch (error) {
-      if ((at.judgements.get(row.id) ?? null) === verdict) this.note(at, row, before);
+      if ((at.judgements.get(row.id) ?? null) === verdict) this.note(at, row, at.kept.get(row.id) ?? null);
       throw error;
     }
     if (at === this.now) this.changed();

@@ -26,7 +26,7 @@ export class TrackletList {
 
   /** Begin anew with other filters; or with the same ones, where one is. */
   async load(filters, stay = false) {
-    Object.assign(this, { filters, turn: Symbol("turn"), asking: new Set() });
+    Object.assign(this, { filters, turn: Symbol("turn"), asking: new Set(), failed: false });
     if (!stay) {
       Object.assign(this, { at: 0, total: 0, pages: new Map() });
       this.window.scrollTop = 0;
@@ -46,12 +46,14 @@ export class TrackletList {
       if (anew || found.total !== this.total) this.pages = new Map();
       this.pages.set(page, found.items);
       if (this.pages.size > PAGES) this.pages.delete(this.farthest(page));
-      this.total = found.total;
+      Object.assign(this, { total: found.total, failed: false });
       this.said.textContent = found.total ? count(found.total, "tracklet") : "";
       this.asking.delete(page);
       this.show();
     } catch (error) {
-      if (turn === this.turn) fill(this.rows, trouble(error, () => this.load(this.filters, true)));
+      if (turn !== this.turn) return;
+      this.failed = true;
+      fill(this.rows, trouble(error, () => this.load(this.filters, true)));
     } finally {
       if (turn === this.turn) this.asking.delete(page);
     }
@@ -77,6 +79,7 @@ export class TrackletList {
 
   show() {
     if (!this.total) {
+      if (this.failed) return; // nobody knows whether there are none
       this.rows.style.height = "";
       fill(this.rows, !this.turn || this.asking.size ? "" : h("p.soft.empty", {}, "No tracklet passes these filters."));
       return;

@@ -210,6 +210,7 @@ export class SearchView {
     } catch (error) {
       tell(`Not stored: ${error.message}`, "bad");
     }
+    if (at === this.current.now) hit.verdict = at.judgements.get(row.id) ?? null; // of a search before this one, in a dialog that is still open
   }
 
   /** Something was said, of that row or in the whole. */
