@@ -107,6 +107,15 @@ def test_an_earlier_file_that_comes_later_changes_nothing_that_is_done(footage: 
     assert len(_seen(tmp_path / "out")) == 2
 
 
+def test_an_earlier_file_that_is_gone_changes_nothing_that_is_done(footage: Path, tmp_path: Path) -> None:
+    recordings = _recordings(footage / "cut")
+    _run(recordings, tmp_path / "out")
+    before = _digest(tmp_path / "out" / "recordings" / SECOND)
+    (tmp_path / "out" / "recordings.json").unlink()  # as if killed before it was written
+    assert not _run([one for one in recordings if one.name != FIRST], tmp_path / "out").failed
+    assert _digest(tmp_path / "out" / "recordings" / SECOND) == before
+
+
 def test_a_file_that_cannot_be_read_keeps_the_next_one_not_back(footage: Path, tmp_path: Path) -> None:
     shutil.copytree(footage / "cut", tmp_path / "cut")
     data = (tmp_path / "cut" / f"{FIRST}.mp4").read_bytes()

@@ -68,6 +68,8 @@ def finished_report(out: Path, identity: dict[str, Any]) -> IngestReport | None:
     found = read_json(out / "ingest.json", what="ingest")
     report = found.pop("report", None)
     found.pop("bridge", None)
+    if "before" in found:
+        found["before"] = identity["before"]  # it may have come, or gone, since: what is done stays
     if report is not None:
         require_unchanged(found, identity, out)
     if found != identity or report is None:
