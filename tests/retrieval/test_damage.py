@@ -199,6 +199,27 @@ def test_a_damaged_case_keeps_an_erasure_open_until_it_is_mended(
     assert Cases(answers).all()[0].tracklets == ()
 
 
+def test_an_erasure_stays_open_while_answers_cannot_be_held_against_all_sets(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (path,) = (folder / "answers" / "cases").glob("*.json")
+    case = path.read_text()
+    path.write_text("{" + case)
+    words = ["gallery", "erase", str(folder), "s0-1"]
+    assert main(words) == 2
+    path.write_text(case)
+    alone = next(one for one in Gallery.open(folder).sets if one.name == "set4")
+    said = folder / alone.folder / "embedding.json"
+    before = said.read_text()
+    said.write_text("{}")
+    capsys.readouterr()
+    assert main(words) == 2, "the case still names s0-1, which may be in set4 for all that is known"
+    assert alone.key in capsys.readouterr().err
+    said.write_text(before)
+    assert main(words) == 0
+    assert Cases(folder / "answers").all()[0].tracklets == ()
+
+
 def test_damaged_sets_are_left_where_they_are_and_the_others_are_packed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -217,7 +217,11 @@ class FolderStore(FolderAnswers):
                 shutil.rmtree(folder, ignore_errors=True)
         left = self._left(receipt)
         # What is in no set that can be read may be in one that cannot: then only what was erased now is gone.
-        forgotten = forget_erased(self, self.folder / FOLDER, only=set(ids) if self.unread() else None)
+        unread = self.unread()
+        forgotten = forget_erased(self, self.folder / FOLDER, only=set(ids) if unread else None)
+        if not ids:  # whom an earlier try has erased, and left in the answers, nobody knows then
+            known = receipt.unread | receipt.sets
+            left += [f"set {key}: {why}" for key, why in unread.items() if key not in known]
         if left or forgotten.left:
             raise UnfinishedError(receipt, [*left, *forgotten.left])
         finished = replace(receipt, finished=now(), forgotten=forgotten.counts)
