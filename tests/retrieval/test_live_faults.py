@@ -31,6 +31,12 @@ from xreid.retrieval.workers import Outcome, Task, run_task
 YARD = Stream(address="rtsp://127.0.0.1:1/none", name="yard", camera="yard")
 
 
+@pytest.fixture(autouse=True)
+def _slow_machines(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for seconds is no camera whose clock has jumped."""
+    monkeypatch.setattr(recorder_module, "_DRIFT_S", 1e9)
+
+
 def _files(folder: Path, *names: str) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
@@ -254,6 +260,37 @@ def test_a_disk_that_stays_full_is_one_gap_and_waits_grow(
     (gap,) = _gaps(tmp_path / "g.csv")
     assert "No space left" in gap["reason"]
     assert recorder._wait_s == 0.01, "begins anew once something is written"
+
+
+def test_a_clock_that_jumps_begins_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A packet a second; after the fourth the camera's clock is a minute ahead."""
+    clock, closed = [1000.0], list[float]()
+    monkeypatch.setattr(recorder_module, "_DRIFT_S", 5.0)
+    monkeypatch.setattr(recorder_module, "time", SimpleNamespace(time=lambda: clock[0]))
+    copied = SimpleNamespace(codec_context=SimpleNamespace(name="h264"))
+    key_frames, stamps = (0, 5), (0, 1, 2, 3, 64, 65, 66)
+
+    def demux(_: Any) -> Iterator[Any]:
+        for number, stamp in enumerate(stamps):
+            clock[0] = 1000.0 + number
+            yield SimpleNamespace(
+                pts=stamp, size=9, is_keyframe=number in key_frames, stream=copied, number=number
+            )
+
+    recorder = Recorder(
+        YARD,
+        tmp_path,
+        roll_s=60,
+        stop=threading.Event(),
+        gaps=GapLog(tmp_path / "g"),
+        note=lambda text: None,
+    )
+    monkeypatch.setattr(recorder, "_close", lambda: closed.append(clock[0]))
+    video = SimpleNamespace(time_base=1)
+    container = SimpleNamespace(streams=SimpleNamespace(video=[video]), demux=demux)
+    timed = [(packet.number, at) for packet, at in recorder._timed(container)]
+    assert timed == [(0, 1000.0), (1, 1001.0), (2, 1002.0), (3, 1003.0), (5, 1005.0), (6, 1006.0)]
+    assert closed == [1004.0], "what follows is another file, from its first key frame on"
 
 
 def test_a_clock_that_was_put_back_overwrites_nothing(tmp_path: Path) -> None:
