@@ -61,8 +61,10 @@ def strangers(options: StrangersOptions) -> None:
             f"{gallery.address} has no calibration that could be checked",
             todo="Calibrate the model (`xreid calibrate`), embed again and append.",
         )
-    lines = now_and_then(lambda done, total: print(f"gallery strangers: {done:,} of {total:,} pairs"))
-    check = check_gallery(gallery, calibration, graph=graph, progress=None if options.json else lines)
+    lines = now_and_then(
+        lambda done, total: print(f"gallery strangers: {done:,} of {total:,} pairs", file=sys.stderr)
+    )
+    check = check_gallery(gallery, calibration, graph=graph, progress=lines)
     if folder is not None and has_better(folder, calibration, graph):
         print(_NOT_KEPT.format(path=folder / FILE), file=sys.stderr)
     elif folder is not None:
