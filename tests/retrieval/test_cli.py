@@ -126,14 +126,14 @@ def test_search_as_table_and_as_json(folders: Path, capsys: pytest.CaptureFixtur
     ],
 )
 def test_bad_input_is_one_message_and_code_2(
-    words: str, message: str, folders: Path, capfd: pytest.CaptureFixture[str]
+    words: str, message: str, folders: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     gallery = folders / "g"
     assert _run("gallery", "add", gallery, folders / "day") == 0
     before = (gallery / "gallery.json").read_bytes()
-    capfd.readouterr()
+    capsys.readouterr()
     assert _run(*words.format(g=gallery, t=folders).split()) == 2
-    captured = capfd.readouterr()
+    captured = capsys.readouterr()
     assert captured.err.startswith("xreid: error: ")
     import re
 

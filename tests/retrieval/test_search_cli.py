@@ -190,11 +190,11 @@ def test_appending_checks_the_watch_list(folder: Path, capsys: pytest.CaptureFix
     ],
 )
 def test_bad_input_is_one_message_and_code_2(
-    folder: Path, words: str, message: str, capfd: pytest.CaptureFixture[str]
+    folder: Path, words: str, message: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    capfd.readouterr()
+    capsys.readouterr()
     assert _run(folder, words) == 2
-    error = capfd.readouterr().err
+    error = capsys.readouterr().err
     assert re.search(message, error), error
     assert error.startswith("xreid: error: ")
     assert error.count("\n") == 1
