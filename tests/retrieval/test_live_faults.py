@@ -262,6 +262,12 @@ def test_a_disk_that_stays_full_is_one_gap_and_waits_grow(
     assert recorder._wait_s == 0.01, "begins anew once something is written"
 
 
+def _recorder(stream: Stream, folder: Path) -> Recorder:
+    """One that is not started: its steps are called."""
+    gaps = GapLog(folder / "g")
+    return Recorder(stream, folder, roll_s=60, stop=threading.Event(), gaps=gaps, note=lambda text: None)
+
+
 def test_a_clock_that_jumps_begins_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A packet a second; after the fourth the camera's clock is a minute ahead."""
     clock, closed = [1000.0], list[float]()
@@ -277,14 +283,7 @@ def test_a_clock_that_jumps_begins_a_new_file(tmp_path: Path, monkeypatch: pytes
                 pts=stamp, size=9, is_keyframe=number in key_frames, stream=copied, number=number
             )
 
-    recorder = Recorder(
-        YARD,
-        tmp_path,
-        roll_s=60,
-        stop=threading.Event(),
-        gaps=GapLog(tmp_path / "g"),
-        note=lambda text: None,
-    )
+    recorder = _recorder(YARD, tmp_path)
     monkeypatch.setattr(recorder, "_close", lambda: closed.append(clock[0]))
     video = SimpleNamespace(time_base=1)
     container = SimpleNamespace(streams=SimpleNamespace(video=[video]), demux=demux)
@@ -297,14 +296,7 @@ def test_a_clock_that_was_put_back_overwrites_nothing(tmp_path: Path) -> None:
     (old,) = _files(tmp_path, "web_20261120T213000.000Z")
     old.write_bytes(b"what was recorded before")
     stream = Stream(address="lavfi://testsrc=size=64x48:rate=5", name="web", camera="web")
-    recorder = Recorder(
-        stream,
-        tmp_path,
-        roll_s=60,
-        stop=threading.Event(),
-        gaps=GapLog(tmp_path / "g"),
-        note=lambda text: None,
-    )
+    recorder = _recorder(stream, tmp_path)
     from xreid.retrieval.recorder import open_stream
 
     with open_stream(stream.address) as container:

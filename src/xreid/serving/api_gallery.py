@@ -44,7 +44,6 @@ def gallery_facts(who: Viewer, site: Here) -> GalleryView:
         calibrated=meaning is not None,
         note=SCORE_NOTE if meaning is None else meaning.note(),
         holds=None if meaning is None else meaning.holds(),
-        here=None if meaning is None else meaning.here(),
         measured=None if meaning is None else measured(meaning),
         model=None if origin is None else origin.checkpoint[:12],
         source=None if origin is None else origin.source,

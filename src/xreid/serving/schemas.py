@@ -133,7 +133,6 @@ class GalleryView(Model):
         "(`xreid gallery strangers`): false where it surely does not; null: not checked, or too few pairs "
         "of one kind or more"
     )
-    here: str | None = Field(description="The same in words; null: not calibrated")
     measured: str | None = Field(
         description="On whom probabilities were measured, and whether that was checked here, in a line"
     )
