@@ -11,7 +11,8 @@ install: $(STAMP)
 $(STAMP): requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "xreid needs Python 3.11 or newer; try: make PYTHON=python3.12 $(MAKECMDGOALS)")'
 	@$(PYTHON) -c 'import venv, ensurepip' || { echo "Python lacks venv; on Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
-	@echo "Setting up .venv with the locked versions (PyTorch included: a few GB, a few minutes) ..."
+	@test -d .venv || $(PYTHON) -c 'import shutil, sys; free = shutil.disk_usage(".").free / 1e9; sys.exit(None if free >= 9 else f"Setting up .venv takes 9 GB while it is done and 7 GB after (most of it PyTorch and its CUDA libraries), and {free:.1f} GB are free here; make room and try again")'
+	@echo "Setting up .venv with the locked versions (a few minutes) ..."
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
