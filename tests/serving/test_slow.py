@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 
+import pytest
+
 from tests.serving.conftest import Running
 from tests.waiting import PATIENCE_S, until
 from xreid.serving.config import Limits
@@ -47,6 +49,22 @@ def test_bodies_that_never_end(run_server: Callable[..., Running]) -> None:
     assert b" 408 " in answer.splitlines()[0]
     assert b"too slowly" in answer
     assert not list(running.site.uploads.kept.folder.iterdir())
+
+
+def test_an_upload_that_is_broken_off(
+    run_server: Callable[..., Running], caplog: pytest.LogCaptureFixture
+) -> None:
+    running = run_server(limits=STEADY)
+    kept = running.site.uploads.kept.folder
+    client = connect(running)
+    client.sendall(b"POST /api/v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nabc")
+    until(lambda: list(kept.iterdir()))  # it has begun to write
+    client.close()
+    until(lambda: not list(kept.iterdir()) and b'"/api/v1/uploads",status="' in running.site.metrics.text())
+    own = [one for one in caplog.records if one.name == "xreid.serving"]
+    said = [(one.levelname, one.getMessage(), one.exc_info) for one in own]
+    gone = "POST /api/v1/uploads: the client went away before all was sent"
+    assert said == [("WARNING", gone, None)], "one line, no traceback"
 
 
 def test_bodies_that_drip(run_server: Callable[..., Running]) -> None:

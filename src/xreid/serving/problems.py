@@ -10,6 +10,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from xreid.core.errors import ConfigError, DataError, ProtocolError, XReidError
 from xreid.retrieval.kept import NotHereError
@@ -75,6 +76,11 @@ def install(app: FastAPI) -> None:
     async def http(_: Request, error: HTTPException) -> JSONResponse:
         headers = dict(error.headers or {})
         return problem(error.status_code, str(error.detail), headers=headers)
+
+    @app.exception_handler(ClientDisconnect)
+    async def broken_off(request: Request, _: ClientDisconnect) -> JSONResponse:
+        _LOG.warning("%s %s: the client went away before all was sent", request.method, request.url.path)
+        return problem(400, "the request was broken off")  # for the metrics: nobody reads it
 
     @app.exception_handler(Exception)
     async def unforeseen(request: Request, error: Exception) -> JSONResponse:
