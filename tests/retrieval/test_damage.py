@@ -14,7 +14,7 @@ from tests.retrieval.damage import CASE, build, damages, files, wrong_fields
 from tests.retrieval.sets import make_set
 from xreid.cli.main import main
 from xreid.core.errors import XReidError
-from xreid.retrieval import gallery_packs
+from xreid.retrieval import gallery_folder, gallery_packs, gallery_rows
 from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery import Gallery
@@ -173,6 +173,37 @@ def test_who_is_erased_stays_nowhere_but_in_what_cannot_be_read(
     assert all(e.tracklet.identity != person for e in gallery.walk())
     assert all(receipt.finished for receipt in gallery.receipts()), "the first one, too"
     assert list(check_gallery(gallery)) == []
+
+
+def test_what_is_old_expires_wherever_it_can_be_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = Gallery.open(folder)
+    alone = next(one for one in gallery.sets if one.name == "set5")
+    fresh = next(one for one in gallery.sets if one.name == "set4")
+    monkeypatch.setattr(gallery_rows, "seen_until_s", lambda a, b, one: 4e9 if one.key == fresh.key else 1e9)
+    monkeypatch.setattr(gallery_folder, "seen_until_s", gallery_rows.seen_until_s)
+    said = folder / alone.folder / "embedding.json"
+    before, words = said.read_text(), ["gallery", "expire", str(folder), "--older-than", "1w"]
+    said.write_text("{}")
+    assert main([*words, "--dry-run"]) == 0
+    assert "would erase 15 tracklets" in (told := capsys.readouterr().out)
+    assert alone.key in told
+    assert main([*words, "--receipt", str(folder / "r")]) == 2
+    told, fault = capsys.readouterr()
+    assert "erased 15 tracklets" in told
+    assert alone.key in fault
+    assert "expire the same again" in fault
+    assert main(words) == 2, "nothing more can be read"
+    assert "nothing that can be read is that old" in capsys.readouterr().err
+    said.write_text(before)
+    assert {e.stored.name for e in gallery.walk()} == {"set4", "set5"}, "erased wherever it could be read"
+    assert "not finished" in "".join(check_gallery(gallery))
+    gallery.label([gallery.find("s4-0").id], add=["blue"])
+    assert gallery.receipts()[-1].finished is None, "the set can be read again, and holds what is old"
+    assert main(words) == 0
+    assert {e.stored.name for e in gallery.walk()} == {"set4"}
+    assert all(receipt.finished for receipt in gallery.receipts()), "the first one, too"
 
 
 def test_a_damaged_case_keeps_an_erasure_open_until_it_is_mended(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -117,10 +119,9 @@ class ReembedOptions(GalleryOptions):
 def erase(options: EraseOptions) -> None:
     """Run `erase`."""
     from xreid.retrieval.gallery import Gallery
-    from xreid.retrieval.gallery_receipts import UnfinishedError
 
     gallery = Gallery.open(options.gallery)
-    try:
+    with _told_if_unfinished(gallery, options):
         receipt = gallery.erase(
             names=options.tracklets,
             identities=options.person,
@@ -128,9 +129,6 @@ def erase(options: EraseOptions) -> None:
             reason=options.reason,
             dry_run=options.dry_run,
         )
-    except UnfinishedError as error:
-        _tell(gallery, error.receipt, copy=options.receipt)
-        raise
     _tell(gallery, receipt, copy=options.receipt)
 
 
@@ -139,12 +137,13 @@ def expire(options: ExpireOptions) -> None:
     from xreid.retrieval.gallery import Gallery
 
     gallery = Gallery.open(options.gallery)
-    receipt = gallery.expire(
-        older_than_s=age_s(options.older_than),
-        asked_by=_login() if options.by is None else options.by,
-        reason=options.reason,
-        dry_run=options.dry_run,
-    )
+    with _told_if_unfinished(gallery, options):
+        receipt = gallery.expire(
+            older_than_s=age_s(options.older_than),
+            asked_by=_login() if options.by is None else options.by,
+            reason=options.reason,
+            dry_run=options.dry_run,
+        )
     _tell(gallery, receipt, copy=options.receipt)
 
 
@@ -253,6 +252,18 @@ def age_s(text: str) -> float:
     if match is None:
         raise ConfigError("--older-than is no age", expected="a number and m, h, d or w, as 30d", got=text)
     return float(match[1]) * _UNITS[match[2]]
+
+
+@contextmanager
+def _told_if_unfinished(gallery: Gallery, options: RemovalOptions) -> Iterator[None]:
+    """Say what was erased also where something could not be."""
+    from xreid.retrieval.gallery_receipts import UnfinishedError
+
+    try:
+        yield
+    except UnfinishedError as error:
+        _tell(gallery, error.receipt, copy=options.receipt)
+        raise
 
 
 def _tell(gallery: Gallery, receipt: Receipt, *, copy: Path | None) -> None:

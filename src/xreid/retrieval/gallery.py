@@ -10,7 +10,7 @@ call. Rows are known by their id, which stays the same for as long as the trackl
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
@@ -147,13 +147,7 @@ class Gallery(GalleryAnswers):
         request = Request(
             kind="erase", asked_by=asked_by, reason=reason, texts=texts, criteria={}, dry_run=dry_run
         )
-        try:
-            return self._erase_asked(request)
-        except DataError:  # whoever can be erased is, though a set cannot be read
-            readable = self._store.partly()
-            if readable is None:
-                raise
-            return Gallery(readable)._erase_asked(request)
+        return self._where_readable(lambda gallery: gallery._erase_asked(request))
 
     def expire(
         self,
@@ -178,6 +172,8 @@ class Gallery(GalleryAnswers):
 
         Raises:
             ConfigError: The age is no number above 0.
+            UnfinishedError: What is that old was erased wherever it could be read, and something could not.
+            DataError: Nothing that can be read is that old, and something cannot be read.
         """
         if not 0 < older_than_s < 1e10:
             raise ConfigError("that is no age", expected="seconds, above 0", got=str(older_than_s))
@@ -186,8 +182,14 @@ class Gallery(GalleryAnswers):
         request = Request(
             kind="expire", asked_by=asked_by, reason=reason, texts={}, criteria=criteria, dry_run=dry_run
         )
-        with self._store.changing():
-            return self._erase(request, [entry for entry in self.walk() if last_seen_s(entry) < before_s])
+        receipt = self._where_readable(lambda gallery: gallery._expire_asked(request, before_s))
+        if receipt.unread and not receipt.tracklets and not dry_run:
+            raise DataError(
+                "nothing that can be read is that old, and not everything can be read",
+                got="; ".join(f"set {key}: {why}" for key, why in receipt.unread.items())[:1000],
+                todo="Mend that, and expire again.",
+            )
+        return receipt
 
     def keep(self, receipt: Receipt) -> None:
         """Keep a receipt that another gallery gave; one that is here already stays."""
@@ -235,6 +237,20 @@ class Gallery(GalleryAnswers):
             require_same_origin(self.origin, embeddings.origin)
         self._store.add(stored, embeddings, labels=labels)
         return stored
+
+    def _where_readable(self, change: Callable[[Gallery], Receipt]) -> Receipt:
+        """Whoever can be erased is, though a set cannot be read."""
+        try:
+            return change(self)
+        except DataError:
+            readable = self._store.partly()
+            if readable is None:
+                raise
+            return change(Gallery(readable))
+
+    def _expire_asked(self, request: Request, before_s: float) -> Receipt:
+        with self._store.changing():
+            return self._erase(request, [entry for entry in self.walk() if last_seen_s(entry) < before_s])
 
     def _erase_asked(self, request: Request) -> Receipt:
         before = [receipt for receipt in self._store.receipts([]) if receipt.finished is None]

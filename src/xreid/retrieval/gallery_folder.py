@@ -37,7 +37,7 @@ from xreid.retrieval.gallery_manifest import SETS, Manifest
 from xreid.retrieval.gallery_packs import packed_again, rewritten, small_folders
 from xreid.retrieval.gallery_parts import Member, Part, names_in, open_part
 from xreid.retrieval.gallery_receipts import Receipt, UnfinishedError, hash_of_vector, hashed, now
-from xreid.retrieval.gallery_rows import StoredSet, row_id
+from xreid.retrieval.gallery_rows import StoredSet, row_id, seen_until_s
 from xreid.retrieval.gallery_said import StaleError
 
 NEXT = "next"  # where another model's sets are made ready
@@ -248,10 +248,12 @@ class FolderStore(FolderAnswers):
 
 
 def asked_rows(part: Part, member: Member, receipt: Receipt) -> Iterator[str]:
-    """Names in a set that an erasure asked for, by name or by person."""
+    """Names in a set that an erasure asked for, by name, by person or by age."""
     rows = part.table.slice(member.start, member.stored.rows)
-    for name, person in zip(rows["name"].to_pylist(), rows["identity"].to_pylist(), strict=True):
-        if receipt.asked_for("names", name) or receipt.asked_for("identities", person):
+    columns = (rows[column].to_pylist() for column in ("name", "identity", "start_s", "end_s"))
+    for name, person, start_s, end_s in zip(*columns, strict=True):
+        asked = receipt.asked_for("names", name) or receipt.asked_for("identities", person)
+        if asked or seen_until_s(start_s, end_s, member.stored) < receipt.ended_before_s:
             yield name
 
 

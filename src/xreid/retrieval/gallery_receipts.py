@@ -7,6 +7,7 @@ Names that can be guessed (gate-0001) can be found out by guessing, too: keep re
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
@@ -81,6 +82,14 @@ class Receipt:
         """Whether a name ("names") or a person ("identities") is among those that were asked for."""
         return text is not None and hashed(text, salt=self.salt) in self.criteria.get(column, ())
 
+    @property
+    def ended_before_s(self) -> float:
+        """What ended before was to be erased, Unix seconds; minus infinity where nobody asked for an age."""
+        before = self.criteria.get("ended_before_s", -math.inf)
+        if isinstance(before, bool) or not isinstance(before, int | float):
+            raise ValueError(f"criteria.ended_before_s is {str(before)[:40]!r}")
+        return before
+
     def save(self, path: Path) -> None:
         """Write it as JSON, atomically."""
         write_json(path, asdict(self))
@@ -103,6 +112,7 @@ class Receipt:
         """
         try:
             found = record(cls, plain)
+            _ = found.ended_before_s
             if not _ID.fullmatch(found.id):  # it becomes part of a path
                 raise ValueError(f"its id is {found.id[:40]!r}")
         except ValueError as error:
@@ -125,7 +135,8 @@ class UnfinishedError(XReidError):
         super().__init__(
             f"{count} erased, and the erasure is not complete",
             got="; ".join(text.rstrip(". ") for text in left)[:1000],
-            todo=f"Mend that, and erase the same again; until then receipt {receipt.id} is not finished.",
+            todo=f"Mend that, and {receipt.kind} the same again; until then receipt {receipt.id} is not "
+            "finished.",
         )
         self.receipt = receipt
         self.left = tuple(left)

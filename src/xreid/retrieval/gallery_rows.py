@@ -160,11 +160,15 @@ def valid_labels(labels: Iterable[str]) -> tuple[str, ...]:
 
 def last_seen_s(entry: Entry) -> float:
     """When a tracklet ended, Unix seconds; without a date, when its set was appended."""
-    row = entry.tracklet
-    last = row.end_s if row.end_s is not None else row.start_s
+    return seen_until_s(entry.tracklet.start_s, entry.tracklet.end_s, entry.stored)
+
+
+def seen_until_s(start_s: float | None, end_s: float | None, stored: StoredSet) -> float:
+    """The same, of a tracklet's start and end, seconds, and its set."""
+    last = end_s if end_s is not None else start_s
     if last is not None and last >= UNIX_FROM_S:
         return last
-    return datetime.fromisoformat(entry.stored.appended).timestamp()
+    return datetime.fromisoformat(stored.appended).timestamp()
 
 
 def plain_entry(entry: Entry) -> dict[str, object]:
