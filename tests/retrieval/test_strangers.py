@@ -20,10 +20,11 @@ from xreid.evaluation.site_check import key_of
 from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.answers import answers_folder
 from xreid.retrieval.camera_graph import CameraGraph, Edge
+from xreid.retrieval.columns import Filter
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.queries import queries_from_gallery, together
-from xreid.retrieval.search import search
+from xreid.retrieval.search import ORDER_NOTE, search
 from xreid.retrieval.strangers import FILE, check_gallery, keep_check, meaning_of, read_check, stranger_pairs
 from xreid.retrieval.watch import WatchList, watched
 from xreid.retrieval.watching import alerts_now, check_watch
@@ -204,6 +205,39 @@ def test_where_it_holds_probabilities_stay(tmp_path: Path) -> None:
         hit.verdict.probability for hit in plain.hits if hit.verdict
     ]
     assert meaning.require_groups() == meaning.calibration
+
+
+def test_where_it_breaks_cosine_ranks_and_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    mixed = replace(make_set(40, seed=0, prefix="a"), calibration=json.loads(json.dumps(FULL.to_json())))
+    gallery = gallery_of(tmp_path / "g", mixed)
+    folder, known = (
+        answers_folder(gallery),
+        check_gallery(gallery_of(tmp_path / "c", crowd()), FULL, graph=GRAPH),
+    )
+    holds = replace(known.kinds["vis-vis"], word="holds")
+    broken = replace(known, kinds={"vis-vis": holds, "vis-ir": replace(holds, word="breaks")})
+    queries = queries_from_gallery(gallery, ["a8"])
+    assert queries[0].tracklet.modality is Modality.VISIBLE
+    plain = Meaning(calibration=FULL, order="calibrated")
+    (trusting,) = search(gallery, queries, top=9, meaning=plain)
+    (careful,) = search(gallery, queries, top=9, meaning=replace(plain, check=broken))
+    (cosine,) = search(gallery, queries, top=9)
+    found = [[hit.entry.id for hit in one.hits] for one in (trusting, careful, cosine)]
+    assert found[0] != found[1] == found[2]
+    assert (trusting.order, trusting.order_note, cosine.order_note) == ("calibrated", "", "")
+    assert careful.order == "cosine"
+    assert careful.to_json()["order_note"] == ORDER_NOTE
+    only = Filter(modality=Modality.VISIBLE)
+    (within,) = search(gallery, queries, rules=only, top=9, meaning=replace(plain, check=broken))
+    assert (within.order, within.order_note) == ("calibrated", ""), "of these pairs it was seen to hold"
+    keep_check(folder, broken)
+    words = ["search", gallery.address, "--tracklet", "a8", "--order", "calibrated"]
+    assert main([*words, "--out", str(tmp_path / "out")]) == 0
+    assert ORDER_NOTE in capsys.readouterr().out
+    assert ORDER_NOTE in (tmp_path / "out" / "search.html").read_text()
+    assert main([*words, "--modality", "vis", "--json", "--out", str(tmp_path / "out")]) == 0
+    assert json.loads(capsys.readouterr().out)[0]["order"] == "calibrated"
+    assert "Ranked by calibrated log-odds" in (tmp_path / "out" / "search.html").read_text()
 
 
 def test_a_check_of_another_calibration_says_nothing(tmp_path: Path) -> None:

@@ -66,7 +66,9 @@ def test_what_was_confirmed_is_the_person_asked_for(world: Path, opened: Open) -
 def test_the_calibrated_order_is_that_of_the_evidence(calibrated: TestClient) -> None:
     rows = everything(calibrated)
     body = {"tracklets": [rows[0]["id"]], "top": 24, "order": "calibrated"}
-    hits = calibrated.post(f"{API}/search", json=body).json()["hits"]
+    answer = calibrated.post(f"{API}/search", json=body).json()
+    assert (answer["order"], answer["order_note"]) == ("calibrated", None)
+    hits = answer["hits"]
     combined = [hit["combined"] for hit in hits]
     assert combined == pytest.approx(sorted(combined, reverse=True), abs=1e-6)
     assert {hit["transition"]["judgement"] for hit in hits} >= {"possible"}

@@ -64,7 +64,8 @@ class SearchOptions(AnswersOptions):
             calibration.json, a checkpoint or a run.
         prior: Probability that a tracklet shows the query's person before both are compared; default one
             such tracklet among those searched.
-        order: Hits by cosine, or by calibrated log-odds, which weigh each pair of modalities by itself.
+        order: Hits by cosine, or by calibrated log-odds, which weigh each pair of modalities by itself; by
+            cosine all the same, and said so, where the calibration is known not to hold here.
         graph: Camera graph (JSON or YAML): marks transitions that nobody can make in that time.
         rerank: Re-rank that many nearest by their neighbourhoods (k-reciprocal); 0 for none.
         group: Group query and hits into probable persons, with a timeline of each; needs a calibration.

@@ -54,6 +54,8 @@ def _print_result(console: Console, result: SearchResult, meaning: Meaning | Non
     if result.prior is not None:
         told = "unknown: no hit reaches the threshold; " if result.unknown else ""
         console.print(f"{told}probabilities at prior {show_prior(result.prior)}")
+    if result.order_note:
+        console.print(result.order_note)
     judged = any(hit.transition is not None for hit in result.hits)
     table = Table("rank", "tracklet", "set", "camera", "modality", "time", "person", "score", box=None)
     for title in (["same person"] if meaning else []) + (["space and time"] if judged else []):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -55,7 +55,7 @@ class Meaning:
         prior: Probability that a tracklet shows the query's person before the two are compared; None for one
             such tracklet among those searched.
         order: Hits by cosine, or by calibrated log-likelihood ratio, which compares scores within a modality
-            with scores across.
+            with scores across; a search keeps to cosine where that does not hold (`ordered`).
         check: What the place's own strangers say of it; where it breaks there, no probability is given.
     """
 
@@ -105,6 +105,16 @@ class Meaning:
         """Which hits get no probability, because the calibration breaks here for a kind of their pairs."""
         doubted = frozenset() if self.check is None else self.check.doubted
         return [any(kind_of(one, hit) in doubted for one in set(asking)) for hit in answering]
+
+    def ordered(self, asking: Sequence[Modality], answering: Sequence[Modality]) -> Meaning:
+        """The same, by cosine where the calibrated order would compare by what does not hold here.
+
+        Args:
+            asking: Modalities of what is searched with.
+            answering: Modalities that may be found.
+        """
+        trusted = self.order == "cosine" or not any(self.doubted(asking, answering))
+        return self if trusted else replace(self, order="cosine")
 
     def _strangers(
         self, cosines: Floats, asking: Sequence[Modality], answering: Sequence[Modality]

@@ -132,7 +132,6 @@ def conditions(info: PageInfo) -> list[str]:
     words += [f"sets {', '.join(rules.sets)}"] if rules.sets else []
     words += ["other cameras than the query's"] if rules.other_cameras else []
     words += [f"scores of {info.min_score:g} and more"] if info.min_score is not None else []
-    words += ["ranked by calibrated log-odds"] if info.meaning and info.meaning.order == "calibrated" else []
     words += [f"the first {info.rerank} re-ranked by their neighbourhoods"] if info.rerank else []
     words += ["impossible transitions last"] if info.graph else []
     return words
@@ -185,6 +184,8 @@ def _search(
         "best": result.best,
         "prior": None if result.prior is None else show_prior(result.prior),
         "unknown": result.unknown,
+        "order_note": result.order_note
+        or ("Ranked by calibrated log-odds." if result.order == "calibrated" else ""),
         "people": [show_person(person, query.examples, pictures.some) for person in people],
         "missing_reasons": list(missing),
         "hits": [

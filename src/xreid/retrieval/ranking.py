@@ -83,6 +83,11 @@ class Ask:
         rows = [example.vector for example in (*self.positives, *self.negatives)]
         return np.stack(rows).astype(np.float32)
 
+    def ordered(self, meaning: Meaning | None) -> Meaning | None:
+        """What orders its answers: as was asked for, or by cosine where that does not hold here."""
+        found = tuple(Modality) if self.rules.modality is None else (self.rules.modality,)
+        return None if meaning is None else meaning.ordered(self.modalities, found)
+
     @property
     def by_greatest(self) -> bool:
         """Whether the greatest cosine ranks; feedback makes a sum of it."""
@@ -147,14 +152,20 @@ def ask_of(gallery: Gallery, query: AnyQuery, rules: Filter, feedback: Feedback)
 
 
 def nearest_of(
-    gallery: Gallery, asks: Sequence[Ask], meaning: Meaning | None, *, k: int
+    gallery: Gallery, asks: Sequence[Ask], meanings: Sequence[Meaning | None], *, k: int
 ) -> list[list[Candidate]]:
     """The k tracklets of greatest value for each query, best first; ties in order of ids.
+
+    Args:
+        gallery: Where.
+        asks: The queries.
+        meanings: What orders the answers of each.
+        k: Most of each.
 
     Raises:
         ProtocolError: In calibrated order, the calibration does not cover a kind of pairs.
     """
-    probes = [(number, *probe) for number, ask in enumerate(asks) for probe in ask.probes(meaning)]
+    probes = [(n, *probe) for n, ask in enumerate(asks) for probe in ask.probes(meanings[n])]
     found = gallery.nearest(
         np.stack([vector for _, vector, _ in probes]),
         k=k,
@@ -164,7 +175,8 @@ def nearest_of(
     pools: list[dict[str, tuple[Entry, float]]] = [{} for _ in asks]
     for (number, _, _), some in zip(probes, found, strict=True):
         pools[number].update({one.entry.id: (one.entry, one.score) for one in some})
-    return [_best(gallery, ask, pool, meaning, k=k) for ask, pool in zip(asks, pools, strict=True)]
+    each = zip(asks, pools, meanings, strict=True)
+    return [_best(gallery, ask, pool, meaning, k=k) for ask, pool, meaning in each]
 
 
 def _best(

@@ -20,11 +20,12 @@ from xreid.retrieval.columns import Filter
 from xreid.retrieval.feedback import Feedback
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_rows import Entry
-from xreid.retrieval.meaning import Meaning, Verdict
+from xreid.retrieval.meaning import Meaning, Order, Verdict
 from xreid.retrieval.queries import AnyQuery, Query, queries_from_gallery, queries_from_set
 from xreid.retrieval.ranking import Ask, Candidate, ask_of, nearest_of, rerank
 
 __all__ = [
+    "ORDER_NOTE",
     "SCORE_NOTE",
     "Hit",
     "Query",
@@ -38,6 +39,10 @@ SCORE_NOTE = (
     "The score is the cosine between two embeddings. It is not calibrated: it is no probability, and a high "
     "one is no proof that two tracklets show the same person. Whoever is not in the gallery still gets a "
     "best match."
+)
+
+ORDER_NOTE = (
+    "Ranked by cosine, not by the calibration as was asked: it does not hold here for all of these pairs."
 )
 
 
@@ -90,6 +95,9 @@ class SearchResult:
         best: The best score among them, also where min_score kept it out; None where none was searched.
         prior: What the probabilities of the hits take for granted; None without a calibration.
         feedback: What it was asked with.
+        order: What orders the hits.
+        asked_order: What was to order them; "calibrated" gives way to "cosine" where strangers of the place
+            show that the calibration does not hold for these pairs.
     """
 
     query: AnyQuery
@@ -98,6 +106,13 @@ class SearchResult:
     best: float | None
     prior: float | None = None
     feedback: Feedback = field(default_factory=Feedback)
+    order: Order = "cosine"
+    asked_order: Order = "cosine"
+
+    @property
+    def order_note(self) -> str:
+        """Why the hits are in another order than was asked for; empty where they are not."""
+        return "" if self.order == self.asked_order else ORDER_NOTE
 
     @property
     def unknown(self) -> bool:
@@ -113,6 +128,7 @@ class SearchResult:
             "searched": self.searched,
             "best_score": self.best,
             **({} if self.prior is None else {"prior": self.prior, "unknown": self.unknown}),
+            **({} if self.asked_order == "cosine" else {"order": self.order, "order_note": self.order_note}),
             "hits": [hit.to_json() for hit in self.hits],
         }
 
@@ -137,7 +153,8 @@ def search(
         rules: Which tracklets may be found.
         top: Most hits of a query, those apart that the feedback confirms.
         min_score: Hits of a lower score are left out, so that there may be no answer.
-        meaning: Gives each hit a probability and a verdict, and may order them.
+        meaning: Gives each hit a probability and a verdict, and may order them, unless its check says that
+            it does not hold for these pairs: then cosine does (`SearchResult.order`).
         graph: Judges whether the person can have been there then. Hits that cannot be stay among the hits,
             after those that can; in calibrated order the combined log-odds decide.
         rerank_depth: Re-rank that many nearest by their neighbourhoods (k-reciprocal); 0 for none.
@@ -159,9 +176,10 @@ def search(
             todo="Loosen --modality, --camera, --place, --from, --to, --known, --label, --min-quality, --set "
             "or --other-cameras.",
         )
-    found = nearest_of(gallery, asks, meaning, k=max(top, rerank_depth))
+    orders = [ask.ordered(meaning) for ask in asks]
+    found = nearest_of(gallery, asks, orders, k=max(top, rerank_depth))
     answers = []
-    for ask, pool, count in zip(asks, found, searched, strict=True):
+    for ask, pool, count, ordered in zip(asks, found, searched, orders, strict=True):
         best = max((one.score for one in pool), default=None)
         pool = rerank(gallery, ask, pool, depth=rerank_depth) if rerank_depth else pool
         kept = [one for one in pool[:top] if min_score is None or one.score >= min_score]
@@ -170,11 +188,13 @@ def search(
         answers.append(
             SearchResult(
                 query=ask.query,
-                hits=_ordered(hits, kept, ask, calibrated=meaning is not None and meaning.order != "cosine"),
+                hits=_ordered(hits, kept, ask, calibrated=ordered is not None and ordered.order != "cosine"),
                 searched=count,
                 best=best,
                 prior=prior,
                 feedback=feedback,
+                order="cosine" if ordered is None else ordered.order,
+                asked_order="cosine" if meaning is None else meaning.order,
             )
         )
     return answers

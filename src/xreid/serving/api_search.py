@@ -48,6 +48,8 @@ def search(asked: NewSearch, who: Operator, site: Here) -> Answer:
         searched=result.searched,
         best=result.best,
         prior=result.prior,
+        order=result.order,
+        order_note=result.order_note or None,
         unknown=result.unknown,
         note=note if meaning is None else meaning.note(),
         measured=None if meaning is None else searching.measured(meaning),

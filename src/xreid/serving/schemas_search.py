@@ -34,7 +34,9 @@ class NewSearch(Model):
         default="mean", description="Several examples: by the mean of their vectors, or the greatest score"
     )
     order: Literal["cosine", "calibrated"] = Field(
-        default="cosine", description="calibrated: by log-odds; needs a calibrated model"
+        default="cosine",
+        description="calibrated: by log-odds; needs a calibrated model. Where its calibration is known not to "
+        "hold here for these pairs, cosine ranks all the same, and `order_note` says so",
     )
 
 
@@ -83,6 +85,10 @@ class Answer(Model):
     searched: int = Field(description="Tracklets that the filters let through")
     best: float | None = Field(description="The best score, also where min_score kept it out")
     prior: float | None
+    order: Literal["cosine", "calibrated"] = Field(description="What ranks the hits")
+    order_note: str | None = Field(
+        description="Why they are in another order than was asked for; null where they are not"
+    )
     unknown: bool = Field(description="Whether no hit reaches its threshold")
     note: str
     measured: str | None = Field(
