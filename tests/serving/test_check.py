@@ -47,6 +47,10 @@ def test_what_the_api_says_where_the_calibration_breaks(opened: Open, tmp_path: 
 
     Backend(str(tmp_path / "g"), checkpoint=None).check_strangers()
     careful = client.post("/api/v1/search", json={"tracklets": [first]}).json()
+    asked = client.post("/api/v1/search", json={"tracklets": [first], "order": "calibrated"}).json()
+    assert asked["order"] == "cosine"
+    assert "does not hold here" in asked["order_note"]
+    assert asked["hits"] == careful["hits"]
     hit = careful["hits"][0]
     assert (hit["probability"], hit["combined"], hit["accepted"]) == (None, None, False)
     assert 0 < hit["strangers"] < 0.5
