@@ -35,8 +35,8 @@ class NewSearch(Model):
     )
     order: Literal["cosine", "calibrated"] = Field(
         default="cosine",
-        description="calibrated: by log-odds; needs a calibrated model. Where it is known not to hold here for "
-        "these pairs, cosine ranks all the same, and `order_note` says so",
+        description="calibrated: by log-odds; needs a calibrated model. Where it is known not to hold for "
+        "these pairs here, cosine ranks all the same, and `order_note` says so",
     )
 
 
