@@ -33,6 +33,8 @@ def test_a_damaged_case_is_in_the_list_with_its_fault(client: TestClient, first:
     assert client.get(f"{API}/cases/{broken}").status_code == 422
     assert client.delete(f"{API}/cases/{broken}").status_code == 204
     assert [case["id"] for case in client.get(f"{API}/cases").json()] == [sound]
+    entry = client.get(f"{API}/audit?limit=1").json()["entries"][0]
+    assert (entry["what"], entry["case"], entry["damaged"]) == ("case deleted", broken, True)
 
 
 def test_an_erasure_says_what_it_could_not_clean(client: TestClient, first: dict[str, Any]) -> None:

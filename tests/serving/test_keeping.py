@@ -12,6 +12,7 @@ import pytest
 
 from tests.serving.conftest import Open
 from tests.serving.world import as_bytes, person
+from xreid.core.errors import DataError
 from xreid.serving import app
 from xreid.serving.config import Limits
 
@@ -40,6 +41,30 @@ def test_no_more_is_taken_than_there_is_room(opened: Open, world: Path) -> None:
     assert len(list((world / "state0" / "uploads").iterdir())) == 1, "nothing is left of it"
     assert client.delete(f"{API}/uploads/{first.json()['id']}").status_code == 204
     assert client.post(f"{API}/uploads?name=b.bmp", content=padded).status_code == 201
+
+
+def test_a_damaged_case_is_said_once_and_not_each_minute(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    faults = [DataError("case 1 is damaged")] * 3 + [None, DataError("case 1 is damaged")]
+    swept: list[int] = []
+
+    def sweep() -> None:
+        swept.append(1)
+        if len(swept) <= len(faults) and (fault := faults[len(swept) - 1]) is not None:
+            raise fault
+
+    async def past_all_of_them() -> None:
+        task = asyncio.create_task(app._sweep(SimpleNamespace(sweep=sweep)))  # type: ignore[arg-type]
+        while len(swept) <= len(faults) and not task.done():
+            await asyncio.sleep(0.01)
+        task.cancel()
+
+    monkeypatch.setattr(app, "_SWEEP_SECONDS", 0.0)
+    asyncio.run(past_all_of_them())
+    said = [(one.getMessage(), one.exc_info) for one in caplog.records if one.name == "xreid.serving"]
+    line = "queries whose time is over stay until this is mended: case 1 is damaged."
+    assert said == [(line, None)] * 2, "and again, once it has been mended in between"
 
 
 def test_a_sweep_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,8 +13,11 @@ import pytest
 from PIL import Image
 from starlette.testclient import TestClient
 
+from tests.inference.small import write_model
 from tests.serving.conftest import Open, Tokens
 from tests.serving.world import as_bytes, noise_video, person
+from xreid.core.errors import ConfigError
+from xreid.serving.backend import Backend
 from xreid.serving.sniff import kind_of
 
 API = "/api/v1"
@@ -237,3 +240,10 @@ def test_without_a_model_uploads_say_so(opened: Open) -> None:
     answer = client.post(f"{API}/queries", json={"cuts": [{"upload": upload}]})
     assert answer.status_code == 409
     assert "--checkpoint" in answer.json()["todo"]
+
+
+def test_another_model_than_the_gallerys_is_told_at_the_start(world: Path, tmp_path: Path) -> None:
+    write_model(tmp_path / "other", seed=1, cameras=())
+    with pytest.raises(ConfigError, match="did not embed this gallery"):
+        Backend(str(world / "gallery"), checkpoint=tmp_path / "other")
+    assert Backend(str(world / "gallery"), checkpoint=world / "model").gallery.origin is not None

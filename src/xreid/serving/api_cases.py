@@ -77,9 +77,12 @@ def change_case(case_id: Id, asked: CaseChange, who: Operator, site: Here) -> Ca
 def delete_case(case_id: Id, who: Operator, site: Here) -> None:
     """Delete a case, with the uploaded pictures that only it needs."""
     queries: set[str] = set()
-    with suppress(DataError):  # a damaged one can be deleted; its pictures go when their time is over
+    damaged = {}
+    try:
         queries = set(site.cases.get(case_id).queries)
-    site.audit.write(who.name, "case deleted", {"case": case_id})
+    except DataError:  # it can be deleted; its pictures go when their time is over
+        damaged = {"damaged": True}
+    site.audit.write(who.name, "case deleted", {"case": case_id, **damaged})
     site.cases.delete(case_id)
     with suppress(DataError):  # another that is damaged may need them
         for query in queries - site.cases.queries_in_use():

@@ -14,6 +14,7 @@ from fastapi.responses import FileResponse, JSONResponse
 from starlette.staticfiles import StaticFiles
 
 import xreid
+from xreid.core.errors import XReidError
 from xreid.serving import (
     api_admin,
     api_cases,
@@ -155,9 +156,15 @@ def _describe(app: FastAPI) -> None:
 
 
 async def _sweep(site: Site) -> None:
+    told = ""
     while True:
         await asyncio.sleep(_SWEEP_SECONDS)
         try:
             await asyncio.to_thread(site.sweep)
+            told = ""
+        except XReidError as error:  # a damaged case may need any query: said once, not each minute
+            if str(error) != told:
+                _LOG.warning("queries whose time is over stay until this is mended: %s", error)
+            told = str(error)
         except Exception:  # noqa: BLE001 (one that fails must not be the last: uploads would stay for ever)
             _LOG.exception("what is over was not deleted; trying again")

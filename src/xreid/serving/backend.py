@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xreid.core.embeddings import EmbeddingSet, require_same_origin
-from xreid.core.errors import ProtocolError, XReidError
+from xreid.core.errors import ConfigError, ProtocolError, XReidError
 from xreid.core.tracklets import Tracklet, TrackletTable
 from xreid.retrieval.alerts import Alert, AlertLog
 from xreid.retrieval.alerts import Word as AlertWord
@@ -46,6 +46,9 @@ class Backend:
         checkpoint: The model that embedded it; None: nothing new can be embedded.
         answers: Folder for watch list and alerts; None: the gallery's own.
         graph: File of the cameras and the ways between them.
+
+    Raises:
+        ConfigError: Another model embedded the gallery.
     """
 
     def __init__(
@@ -68,7 +71,15 @@ class Backend:
         if checkpoint is not None:
             from xreid.inference.checkpoint import describe_checkpoint
 
-            describe_checkpoint(checkpoint)  # a wrong path is told at the start, not to the first visitor
+            # A wrong path, or another model, is told at the start, and not to the first visitor.
+            _, _, sha256 = describe_checkpoint(checkpoint)
+            if self.gallery.origin is not None and self.gallery.origin.checkpoint != sha256:
+                raise ConfigError(
+                    f"{checkpoint} did not embed this gallery",
+                    expected=f"the weights {self.gallery.origin.checkpoint}",
+                    got=sha256,
+                    todo="Name the run that did, or leave --checkpoint out: then nothing new is embedded.",
+                )
 
     def entry(self, entry_id: str) -> Entry:
         """A tracklet of the gallery; Refusal (404) where it is not there."""
