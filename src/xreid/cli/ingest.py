@@ -56,6 +56,8 @@ class IngestOptions(IngestConfig, SourceOptions, LiveOptions, RayOptions):
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
     options = parse(IngestOptions, argv, verb="ingest", positional=("cameras", "out"))
+    if (days := options.keep_days) is not None and (folders := _only_folders(options)):
+        return _forget(folders, days)
     words, out = _words(options)
     config, looking = _part(options, IngestConfig), _part(options, SourceOptions)
     from xreid.retrieval.sources import find_sources
@@ -72,9 +74,29 @@ def main(argv: Sequence[str]) -> int:
         report = _live(sources.streams, out, config, _part(options, LiveOptions), options.jobs)
     elif sources.single and not options.ray:
         report = _single(sources.recordings[0], out, config)
+        if options.keep_days is not None:
+            _forget([out], options.keep_days)
     else:
         report = _many(sources.recordings, out, config, options)
     _print(report, out, seconds=time.perf_counter() - start)
+    return 0
+
+
+def _only_folders(options: IngestOptions) -> list[Path]:
+    """The folders of tracklets that were named, where nothing else was."""
+    from xreid.retrieval.retention import is_ingest
+
+    folders = [Path(word) for word in options.cameras] + ([options.out] if options.out is not None else [])
+    return folders if folders and all(map(is_ingest, folders)) else []
+
+
+def _forget(folders: Sequence[Path], keep_days: float) -> int:
+    from xreid.retrieval.retention import forget_older, limit_s
+
+    for folder in folders:
+        gone = forget_older(folder, before_s=limit_s(keep_days), note=_say)
+        what = f"{gone.tracklets} tracklets, {gone.short} too short ones, {len(gone.video)} files of video"
+        print(f"{folder}: {what} older than {keep_days:g} days, removed")
     return 0
 
 
@@ -121,6 +143,7 @@ def _many(
             config=config,
             jobs=options.jobs,
             elsewhere=on_cluster(options.cluster()) if options.ray else None,
+            keep_days=options.keep_days,
             tell=tell,
             note=note,
         )

@@ -11,8 +11,9 @@ each append in the table or out of it. One process writes at a time, any number 
 from __future__ import annotations
 
 import os
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -145,6 +146,25 @@ class GrownTable:
         with rewritten(self.path, self.footer(words)) as writer:
             for table in _groups([self.path, *(part.path for part in self._live())]):
                 writer.write(table)
+        self.forget()
+
+    def drop(self, rows: Callable[[pa.Table], Any], words: Mapping[str, str] | None = None) -> None:
+        """Make one file of all rows but some; the last row takes the file with it.
+
+        Args:
+            rows: Which of some rows go, as Arrow booleans.
+            words: For the footer.
+        """
+        import pyarrow.compute as pc
+
+        if not self.path.is_file():
+            return
+        with rewritten(self.path, self.footer(words)) as writer:
+            for table in _groups([self.path, *(part.path for part in self._live())]):
+                writer.write(table.filter(pc.invert(rows(table))))
+        if not writer.rows:
+            self.path.unlink()
+            shutil.rmtree(more_of(self.path), ignore_errors=True)
         self.forget()
 
     def forget(self) -> None:

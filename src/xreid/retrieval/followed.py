@@ -69,10 +69,20 @@ class Followed:
             goes_on=after is None or self._follow(one, after),
         )
 
-    def _follow(self, one: Recording, other: Recording) -> bool:
+    def ended(self, one: Recording, before_s: float) -> bool:
+        """Whether a recording ended before a moment, Unix seconds; without a date nobody knows."""
+        if one.start_s is None or one.path.is_dir() or one.start_s >= before_s:
+            return False
+        end = self._end(one)
+        return end is not None and end < before_s
+
+    def _end(self, one: Recording) -> float | None:
         if one.name not in self._ends:
             self._ends[one.name] = _end_of(one)
-        end = self._ends[one.name]
+        return self._ends[one.name]
+
+    def _follow(self, one: Recording, other: Recording) -> bool:
+        end = self._end(one)
         return end is not None and other.start_s is not None and abs(other.start_s - end) <= JOIN_S
 
 

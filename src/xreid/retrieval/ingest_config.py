@@ -132,12 +132,15 @@ class LiveOptions:
         keep_video: Keep the files; without them an answer shows the crops only.
         video_gb: Most that OUT/video may hold; default nine tenths of what is free at the start. Beyond it
             the oldest files go: first unreadable ones, then those that are ingested, then those that wait.
+        keep_days: Days that pictures and video are kept after a tracklet's end, of recorded footage as well;
+            without footage, OUT --keep_days N only removes what is older. Default: for ever.
     """
 
     roll_s: float = 300.0
     for_s: float | None = None
     keep_video: bool = True
     video_gb: float | None = None
+    keep_days: float | None = None
 
     def __post_init__(self) -> None:
         if not 1 <= self.roll_s <= 3600:
@@ -146,6 +149,8 @@ class LiveOptions:
             raise ConfigError("for_s is out of range", expected="more than 0", got=str(self.for_s))
         if self.video_gb is not None and not 0 < self.video_gb < 1e9:
             raise ConfigError("video_gb is out of range", expected="more than 0", got=str(self.video_gb))
+        if self.keep_days is not None and not 0.1 <= self.keep_days <= 36_500:
+            raise ConfigError("keep_days is out of range", expected="0.1 to 36500", got=str(self.keep_days))
 
 
 def parse_time(text: str, *, option: str, time_zone: str | None = "UTC", what: str = "") -> float:

@@ -32,17 +32,19 @@ from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOption
 from xreid.retrieval.ingest_identity import WORK
 from xreid.retrieval.many import check_folder
 from xreid.retrieval.merge import RECORDINGS, finished
-from xreid.retrieval.recorder import GAPS, Gap, GapLog, Recorder, length_s, segments, start_of
+from xreid.retrieval.recorder import GAPS, SUFFIX, Gap, GapLog, Recorder, length_s, segments, start_of
+from xreid.retrieval.retention import forget, go_on, limit_s
+from xreid.retrieval.retention_plan import VIDEO
 from xreid.retrieval.rolled import RolledFiles
 from xreid.retrieval.sources import Stream
 from xreid.retrieval.video_share import UNREADABLE, VideoShare
 from xreid.retrieval.workers import Outcome, Task, pool, run_task
 
-VIDEO = "video"
 _POLL_S = 0.2
 _TIDY_EVERY_S = 10.0  # sizes of all files are asked for so often
 _STILL_WARM_S = 60.0  # a recording that ended so long before is of use to warm up on
 _NO_GAP_S = 1.0  # between two files of one unbroken stream, either way
+_FORGET_EVERY_S = 3600.0  # what is too old is looked for so often
 _AGAIN_S = 30.0  # an ingest that could not write is tried again after so long
 _TRIES = 3  # of a file whose ingest is killed, or finds what others with other options began
 
@@ -78,6 +80,7 @@ def watch(
     """
     check_folder(out)
     with sole_writer(out / RECORDINGS):
+        go_on(out)
         config = replace(config, detector=choose_detector(config.detector, device=config.device, note=note))
         live = _Live(streams, out, config=config, options=options, stop=stop or threading.Event(), note=note)
         live.run(jobs)
@@ -115,7 +118,7 @@ class _Live:
         self.busy: dict[str, tuple[Task, Future[Outcome]]] = {}  # by camera
         self.not_before: dict[str, float] = {}  # by camera: after a fault that is not the file's
         self.tries: Counter[str] = Counter()
-        self.tidied = -math.inf
+        self.tidied = self.forgot = -math.inf
         self.until = None if options.for_s is None else time.monotonic() + options.for_s
 
     def run(self, jobs: int) -> None:
@@ -204,6 +207,28 @@ class _Live:
             busy={p for task, _ in self.busy.values() for p in (task.path, task.before) if p is not None},
         )
         self._tabulate()
+        self._forget()
+
+    def _forget(self) -> None:
+        """Now and then: what is older than it may be kept goes."""
+        if self.options.keep_days is None or time.monotonic() < self.forgot + _FORGET_EVERY_S:
+            return
+        self.forgot, before_s = time.monotonic(), limit_s(self.options.keep_days)
+        try:
+            gone = forget(self.out, before_s=before_s, spare=self._needed(), note=self.note)
+        except XReidError as error:  # the next time
+            self.note(str(error))
+            return
+        if gone:
+            age = f"older than {self.options.keep_days:g} days"
+            self.note(f"{gone.tracklets} tracklets and {len(gone.video)} files, {age}, are gone")
+
+    def _needed(self) -> set[str]:
+        """Recordings that are being ingested, wait for it, or are gone on from."""
+        tasks = [task for task, _ in self.busy.values()]
+        paths = [path for name in self.streams for path in (self.files.last(name), *self.files.waiting(name))]
+        paths += [path for task in tasks for path in (task.path, task.before, task.bridge)]
+        return {path.stem if path.suffix == SUFFIX else path.name for path in paths if path is not None}
 
     def tidy(self) -> None:
         """At the end: no footage stays that was not to be kept."""

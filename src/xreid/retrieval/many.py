@@ -24,10 +24,10 @@ from xreid.retrieval.folder_lock import sole_writer
 from xreid.retrieval.followed import Followed, Neighbours, after, as_begun, in_chains
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
 from xreid.retrieval.merge import RECORDINGS, merge, report_of
+from xreid.retrieval.retention import LIST, forget, go_on, limit_s
 from xreid.retrieval.sources import Recording
 from xreid.retrieval.workers import Outcome, Task, new_queue, pool, run_task
 
-LIST = "recordings.json"
 _POLL_S = 0.2
 
 Tell = Callable[[float, float], None]
@@ -57,6 +57,7 @@ def ingest_recordings(
     config: IngestConfig,
     jobs: int = 1,
     elsewhere: Elsewhere | None = None,
+    keep_days: float | None = None,
     tell: Tell = lambda done, total: None,
     note: Note = lambda text: None,
 ) -> ManyReport:
@@ -68,6 +69,7 @@ def ingest_recordings(
         config: Options of all of them; camera, place, modality and start are each recording's own.
         jobs: Processes side by side; 1 works in this one.
         elsewhere: Does chains of tasks in some other way (`xreid.distribution.ingesting`), in any order.
+        keep_days: Days that a tracklet is kept after its end; what is older goes, or is not ingested at all.
         tell: Called with bytes of footage done and to do.
         note: Called with remarks.
 
@@ -79,12 +81,17 @@ def ingest_recordings(
     if config.tracks is None:
         config = replace(config, detector=choose_detector(config.detector, device=config.device, note=note))
     with sole_writer(out / RECORDINGS):
-        many = _Many(recordings, out, config=config, tell=tell, note=note)
+        go_on(out)
+        before_s = None if keep_days is None else limit_s(keep_days)
+        many = _Many(recordings, out, config=config, before_s=before_s, tell=tell, note=note)
         try:
             for outcome in many.work(jobs, elsewhere):
                 many.add(outcome)
         finally:
             many.save()
+        if before_s is not None:
+            merge(out)
+            forget(out, before_s=before_s, note=note)
         return ManyReport(total=merge(out), recordings=len(recordings), failed=many.failed())
 
 
@@ -104,21 +111,32 @@ class _Many:
     """One such ingest."""
 
     def __init__(
-        self, recordings: Sequence[Recording], out: Path, *, config: IngestConfig, tell: Tell, note: Note
+        self,
+        recordings: Sequence[Recording],
+        out: Path,
+        *,
+        config: IngestConfig,
+        before_s: float | None,
+        tell: Tell,
+        note: Note,
     ) -> None:
         self.recordings = {recording.name: recording for recording in recordings}
         self.out, self.config, self.tell, self.note = out, config, tell, note
         self.sizes = {name: _bytes(one.path) for name, one in self.recordings.items()}
         self.shares = dict.fromkeys(self.recordings, 0.0)
-        self.followed = Followed(recordings)
+        self.followed, self.before_s = Followed(recordings), before_s
         known = read_json(out / LIST, what="list of recordings") if (out / LIST).is_file() else {}
         self.entries: dict[str, dict[str, Any]] = known.get("recordings", {})
 
     def work(self, jobs: int, elsewhere: Elsewhere | None) -> Iterator[Outcome]:
         """The outcomes of the recordings that are not done, as they come."""
-        tasks = [self._task(one) for one in self.recordings.values() if not self._is_done(one)]
-        if done := len(self.recordings) - len(tasks):
+        todo = [one for one in self.recordings.values() if not self._is_done(one)]
+        if done := len(self.recordings) - len(todo):
             self.note(f"{done} of {len(self.recordings)} recordings are done already")
+        old = [one for one in todo if self.before_s is not None and self.followed.ended(one, self.before_s)]
+        if old:
+            self.note(f"{len(old)} recordings are too old to be kept and are not ingested")
+        tasks = [self._task(one) for one in todo if one not in old]
         for name in self.recordings.keys() - {task.name for task in tasks}:
             self.shares[name] = 1.0
         self._show()
@@ -213,6 +231,8 @@ class _Many:
         folder = self.out / RECORDINGS / one.name
         if entry is None or entry["error"] or entry["stamp"] != self._stamp(one):
             return False
+        if entry.get("forgotten"):
+            return True
         return (folder / "ingest.json").is_file() and asdict(report_of(folder)) == entry["report"]
 
     def _stamp(self, one: Recording) -> str:
