@@ -320,7 +320,7 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     plain = json.loads(capsys.readouterr().out)
     assert plain == json.loads((folder / "answers" / FILE).read_text())
     assert plain["calibration"] == key_of(FULL)
-    kept = read_check(folder / "answers")
+    kept = read_check(folder / "answers", key_of(FULL))
     assert kept is not None
     assert not kept.kinds["vis-vis"].across
     assert main(["gallery", "strangers", str(folder), "--graph", str(graph)]) == 0
@@ -333,8 +333,50 @@ def test_the_verb(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["gallery", "strangers", str(folder)]) == 0, "a damaged one is made anew"
     (folder / "answers" / FILE).write_text("{}")
     with pytest.raises(DataError, match=FILE):
-        read_check(folder / "answers")
+        read_check(folder / "answers", key_of(FULL))
     assert main(["search", str(folder), "--tracklet", "p0"]) == 2
+    capsys.readouterr()
+    assert main(["gallery", "check", str(folder)]) == 2
+    assert FILE in capsys.readouterr().out
+
+
+def test_a_calibration_is_judged_before_it_is_used(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder, file = tmp_path / "g", tmp_path / "calibration.json"
+    gallery_of(folder, replace(crowd(), calibration=None))
+    file.write_text(json.dumps(FULL.to_json()))
+    named = [str(folder), "--calibration", str(file)]
+    words = ["search", *named, "--tracklet", "p0", "--json"]
+    person = ["--name", "p", "--tracklet", "p0", "--reason", "r", "--past"]
+    assert main(["watch", "add", *named, *person]) == 0
+    assert "Nobody has checked whether that holds here (`xreid gallery strangers --calibration`" in (
+        capsys.readouterr().out
+    )
+    assert main(words) == 0
+    hits, told = capsys.readouterr()
+    assert "Nobody has checked" in told
+    assert json.loads(hits)[0]["hits"][0]["probability"] > 0.5
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps({"cameras": {"A": {}, "B": {}}, "edges": []}))
+    assert main(["gallery", "strangers", *named, "--graph", str(graph)]) == 0
+    assert "BREAKS" in capsys.readouterr().out
+    assert main(words) == 0
+    hits, told = capsys.readouterr()
+    assert "does NOT hold here" in told
+    assert json.loads(hits)[0]["hits"][0]["probability"] is None
+    assert main(["watch", "check", *named]) == 0
+    assert "does NOT hold here" in capsys.readouterr().out
+    carrying = gallery_of(
+        tmp_path / "own", replace(crowd(), calibration=replace(FULL, fit_prior=0.1).to_json())
+    )
+    for own, keys in ((True, 1), (False, 2)):  # the gallery's own check stays beside that of another
+        assert main(["gallery", "strangers", carrying.address, *([] if own else named[1:])]) == 0
+        assert len(list(answers_folder(carrying).glob("strangers*.json"))) == keys
+    for given in (None, FULL):
+        meaning = meaning_of(carrying, answers_folder(carrying), given)
+        assert meaning is not None
+        assert meaning.check is not None
 
 
 def test_nothing_to_check(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

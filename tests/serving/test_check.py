@@ -1,34 +1,74 @@
 """A server holds the calibration against its gallery's own strangers."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
-from tests.retrieval.test_strangers import crowd, gallery_of
+import pytest
+
+from tests.retrieval.test_strangers import FULL, crowd, gallery_of
 from tests.serving.conftest import Open
+from xreid.evaluation.site_check import SiteCheck, key_of
 from xreid.retrieval.answers import answers_folder
 from xreid.retrieval.gallery import Gallery
-from xreid.retrieval.strangers import read_check
+from xreid.retrieval.strangers import check_gallery, keep_check, read_check
+from xreid.serving import backend
 from xreid.serving.backend import Backend
 
 
 def test_a_server_checks_by_itself_and_leaves_a_better_check(tmp_path: Path) -> None:
     gallery = gallery_of(tmp_path / "g", crowd())
     folder = answers_folder(gallery)
-    backend = Backend(str(tmp_path / "g"), checkpoint=None)
-    assert backend.check_strangers()
-    alone = read_check(folder)
+    plain = Backend(str(tmp_path / "g"), checkpoint=None)
+    assert plain.check_strangers()
+    alone = read_check(folder, key_of(FULL))
     assert alone is not None
     assert not alone.kinds["vis-vis"].across
     graph = tmp_path / "graph.json"
     graph.write_text(json.dumps({"cameras": {"A": {}, "B": {}}, "edges": []}))
     assert Backend(str(tmp_path / "g"), checkpoint=None, graph=graph).check_strangers()
-    better = read_check(folder)
+    better = read_check(folder, key_of(FULL))
     assert better is not None
     assert better.kinds["vis-vis"].across
-    assert backend.check_strangers()
-    assert read_check(folder) == better
+    assert plain.check_strangers()
+    assert read_check(folder, key_of(FULL)) == better
     Gallery.create(tmp_path / "empty")
     assert not Backend(str(tmp_path / "empty"), checkpoint=None).check_strangers()
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_of_two_servers_the_one_with_the_graph_is_believed_whichever_begins_or_ends_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, slow: bool
+) -> None:
+    gallery = gallery_of(tmp_path / "g", crowd())
+    graph = tmp_path / "graph.json"
+    graph.write_text(json.dumps({"cameras": {"A": {}, "B": {}}, "edges": []}))
+    knowing = Backend(gallery.address, checkpoint=None, graph=graph)
+    without = Backend(gallery.address, checkpoint=None)
+    first, second = (without, knowing) if slow else (knowing, without)
+    begun = [first, second]
+
+    def meanwhile(*args: Any, **values: Any) -> SiteCheck:
+        """The first has begun and nothing is kept yet; the second begins and ends before the first does."""
+        begun.pop(0)
+        if begun:
+            begun[0].check_strangers()
+        return check_gallery(*args, **values)
+
+    monkeypatch.setattr(backend, "check_gallery", meanwhile)
+    first.check_strangers()
+    assert begun == []
+    kept = read_check(answers_folder(gallery), key_of(FULL))
+    assert kept is not None
+    assert kept.kinds["vis-vis"].across
+    (answers_folder(gallery) / "strangers.json").write_text("{")
+    begun[:] = [without]
+    without.check_strangers()
+    kept = read_check(answers_folder(gallery), key_of(FULL))
+    assert kept is not None, "a damaged one is made anew, by whoever comes"
+    assert not kept.kinds["vis-vis"].across
+    assert keep_check(answers_folder(gallery), replace(kept, kinds={})) is not None, "as good as that one"
 
 
 def test_what_the_api_says_where_the_calibration_breaks(opened: Open, tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from xreid.cli.gallery_options import AnswersOptions
 from xreid.core.errors import ConfigError
 from xreid.core.pacing import now_and_then
-from xreid.evaluation.calibration import Calibration
-from xreid.evaluation.site_check import KindCheck, Passed, SiteCheck
+from xreid.evaluation.calibration import Calibration, read_calibration
+from xreid.evaluation.site_check import KindCheck, Passed, SiteCheck, key_of
 
 _WORDS = {
     "holds": "holds: surely not above three times the stated rate",
@@ -20,7 +20,7 @@ _WORDS = {
 }
 _NOT_KEPT = (
     "gallery strangers: not kept: the check that is there was made with a camera graph, which says more. "
-    "Name it (--graph), or delete {path} first."
+    "Name it (--graph), or delete strangers*.json in {folder} first."
 )
 
 
@@ -36,11 +36,14 @@ class StrangersOptions(AnswersOptions):
     Attributes:
         graph: Camera graph (JSON or YAML); without one only pairs of one picture count, which are harder than
             pairs across cameras, and a check that was made with one is not replaced.
+        calibration: Check this one before it is used (by --calibration of search and watch): calibration.json,
+            a checkpoint or a run; default what the gallery's embeddings carry.
         dry_run: Only say; keep nothing.
         json: Print JSON instead of a table.
     """
 
     graph: Path | None = None
+    calibration: Path | None = None
     dry_run: bool = False
     json: bool = False
 
@@ -50,25 +53,28 @@ def strangers(options: StrangersOptions) -> None:
     from xreid.retrieval.answers import answers_folder
     from xreid.retrieval.camera_graph_file import read_camera_graph
     from xreid.retrieval.gallery import Gallery
-    from xreid.retrieval.strangers import FILE, check_gallery, has_better, keep_check
+    from xreid.retrieval.strangers import check_gallery, keep_check
 
     graph = None if options.graph is None else read_camera_graph(options.graph)
     gallery = Gallery.open(options.gallery)
     folder = None if options.dry_run else answers_folder(gallery, options.state)
-    calibration = gallery.calibration
+    calibration = (
+        gallery.calibration if options.calibration is None else read_calibration(options.calibration)
+    )
     if calibration is None:
         raise ConfigError(
             f"{gallery.address} has no calibration that could be checked",
-            todo="Calibrate the model (`xreid calibrate`), embed again and append.",
+            todo="Calibrate the model (`xreid calibrate`), embed again and append; or name a calibration "
+            "(--calibration RUN).",
         )
     lines = now_and_then(
         lambda done, total: print(f"gallery strangers: {done:,} of {total:,} pairs", file=sys.stderr)
     )
     check = check_gallery(gallery, calibration, graph=graph, progress=lines)
-    if folder is not None and has_better(folder, calibration, graph):
-        print(_NOT_KEPT.format(path=folder / FILE), file=sys.stderr)
-    elif folder is not None:
-        keep_check(folder, check)
+    if folder is not None:
+        own = gallery.calibration is not None and key_of(gallery.calibration) == check.calibration
+        if keep_check(folder, check, graph=graph is not None, own=own) is None:
+            print(_NOT_KEPT.format(folder=folder), file=sys.stderr)
     print(json.dumps(check.to_json(), indent=2) if options.json else _table(check, calibration))
 
 

@@ -189,6 +189,8 @@ def _run(options: SearchOptions, temporary: Path) -> int:
             print(f"search: {missing} frames could not be read; --frames names a new root", file=sys.stderr)
     if options.json:
         print(json.dumps(_plain(results, people, whys), indent=2))
+        if meaning is not None:
+            print(f"search: {meaning.here()}", file=sys.stderr)
     else:
         print_results(results, meaning, people=people, whys=whys)
     return 0

@@ -15,6 +15,7 @@ from xreid.cli.sub_verbs import SubVerbs, run_sub_verb
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
+    from xreid.evaluation.calibration import Calibration
     from xreid.retrieval.alerts import Alert
     from xreid.retrieval.gallery import Gallery
     from xreid.retrieval.watching import WatchReport
@@ -31,6 +32,8 @@ class AddOptions(AnswersOptions):
         reason: Why the person is watched for; must be said.
         until: End of the watch, ISO 8601; default none.
         far: False alarms put up with per new tracklet; needs a calibration.
+        calibration: What the scores mean: auto takes what the gallery's embeddings carry; or
+            calibration.json, a checkpoint or a run, which every `watch check` must name then, too.
         min_score: Least cosine instead.
         past: Raise alerts about tracklets that are in the gallery already, too.
     """
@@ -41,6 +44,7 @@ class AddOptions(AnswersOptions):
     reason: str = ""
     until: str | None = None
     far: float = 1e-3
+    calibration: str = "auto"
     min_score: float | None = None
     past: bool = False
 
@@ -117,6 +121,7 @@ def main(argv: Sequence[str]) -> int:
 def _add(options: AddOptions) -> None:
     from xreid.core.embeddings import EmbeddingSet
     from xreid.core.errors import ProtocolError
+    from xreid.evaluation.calibration import require_fits
     from xreid.retrieval.queries import queries_from_gallery, queries_from_set, together
     from xreid.retrieval.strangers import meaning_of
     from xreid.retrieval.watch import WatchList, watched
@@ -131,11 +136,12 @@ def _add(options: AddOptions) -> None:
         queries = queries_from_gallery(gallery, options.tracklet)
     else:
         queries = queries_from_set(gallery, EmbeddingSet.load(options.query), options.tracklet)
-    by_rate = options.min_score is None
-    if by_rate and gallery.calibration is None:
+    by_rate, meaning = options.min_score is None, meaning_of(gallery, folder, _named(options.calibration))
+    if by_rate and meaning is None:
         raise ConfigError(
             "a false-alarm rate needs a calibration, and the gallery's embeddings carry none",
-            todo="Calibrate the model (`xreid calibrate`), or give --min-score.",
+            todo="Calibrate the model (`xreid calibrate`), name a calibration (--calibration RUN), or give "
+            "--min-score.",
         )
     person = watched(
         together(queries),
@@ -148,11 +154,15 @@ def _add(options: AddOptions) -> None:
         min_score=options.min_score,
         before=() if options.past else [stored.key for stored in gallery.sets],
     )
-    require_able(person, meaning_of(gallery, folder))
+    if meaning is not None:
+        require_fits(meaning.calibration, gallery.origin)
+    require_able(person, meaning)
     WatchList(folder).add(person)
     count = len(person.examples)
     examples = "1 example" if count == 1 else f"{count} examples"
     print(f"watching for {person.name} by {examples}, {_threshold(person)}")
+    if by_rate and meaning is not None:
+        print(meaning.here())
 
 
 def _list(options: ListOptions) -> None:
@@ -185,18 +195,18 @@ def _list(options: ListOptions) -> None:
 
 
 def _check(options: CheckOptions) -> None:
-    from xreid.evaluation.calibration import read_calibration
     from xreid.retrieval.watching import check_watch
 
     gallery, folder = _opened(options.gallery, options.state)
-    calibration = None if options.calibration == "auto" else read_calibration(Path(options.calibration))
-    report = check_watch(gallery, folder, calibration=calibration)
+    report = check_watch(gallery, folder, calibration=_named(options.calibration))
     if options.json:
         print(json.dumps({**vars(report), "new": [alert.to_json() for alert in report.new]}, indent=2))
         _require_all(report)
         return
     _print_alerts(report.new)
     print(f"{report.watched} watched for, {len(report.new)} new alerts")
+    if report.calibration:
+        print(report.calibration)
     for names, what in (
         (report.expired, "the time is over of"),
         (report.skipped, "embed again the examples of"),
@@ -320,6 +330,13 @@ def _opened(address: str, state: Path | None) -> tuple[Gallery, Path]:
 
     gallery = Gallery.open(address)
     return gallery, answers_folder(gallery, state)
+
+
+def _named(calibration: str) -> Calibration | None:
+    """A calibration that was named; None for the gallery's own."""
+    from xreid.evaluation.calibration import read_calibration
+
+    return None if calibration == "auto" else read_calibration(Path(calibration))
 
 
 def _moment(text: str | None) -> datetime | None:

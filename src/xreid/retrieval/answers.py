@@ -3,7 +3,7 @@
     GALLERY/answers/watch.json       who is watched for, why, until when, with example vectors
     GALLERY/answers/alerts.jsonl     one line per alert and per acknowledgement, only ever appended
     GALLERY/answers/cases/*.json     whom a case searches for, what was confirmed and rejected, by whom
-    GALLERY/answers/strangers.json   what people who cannot be one say of the calibration; of nobody
+    GALLERY/answers/strangers*.json  what people who cannot be one say of the calibration; of nobody
     GALLERY/answers/queries/*        pictures cut from uploads that are searched for, with their vectors
 
 The rest is about people, so all of it is erased with them: see `forgetting`.

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import XReidError
+from xreid.core.files import read_json
 from xreid.core.pacing import Tell
+from xreid.evaluation.site_check import site_check_from
 from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.answers import FOLDER
 from xreid.retrieval.cases import Cases
@@ -50,7 +52,7 @@ def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) ->
 
 
 def check_answers(gallery: Gallery) -> Iterator[str]:
-    """What is wrong with the watch list, the alerts, the cases and their pictures in a gallery's folder."""
+    """What is wrong with the watch list, alerts, cases and their pictures, and checks of the calibration."""
     folder = Path(gallery.address) / FOLDER
     if not folder.is_dir():
         return
@@ -60,6 +62,11 @@ def check_answers(gallery: Gallery) -> Iterator[str]:
     for read in (lambda: WatchList(folder).people, AlertLog(folder).alerts):
         try:
             read()
+        except XReidError as error:
+            yield str(error)
+    for path in folder.glob("strangers*.json"):
+        try:
+            site_check_from(read_json(path, what="check"), what=str(path))
         except XReidError as error:
             yield str(error)
     for name in dict.fromkeys(name for case in cases for name in case.queries):

@@ -56,6 +56,7 @@ class Meaning:
             such tracklet among those searched.
         order: Hits by cosine, or by calibrated log-likelihood ratio, which compares scores within a modality
             with scores across; a search keeps to cosine where that does not hold (`ordered`).
+        named: Whether it was named, and is not what the gallery's embeddings carry.
         check: What the place's own strangers say of it; where it breaks there, no probability is given.
     """
 
@@ -63,6 +64,7 @@ class Meaning:
     check: SiteCheck | None = None
     prior: float | None = None
     order: Order = "cosine"
+    named: bool = False
 
     def prior_of(self, searched: int) -> float:
         """The prior of a search among that many tracklets."""
@@ -208,7 +210,8 @@ class Meaning:
         """What the check at this place says, in a sentence or two."""
         check = self.check
         if check is None:
-            return "Nobody has checked whether that holds here (`xreid gallery strangers`)."
+            how = "gallery strangers --calibration" if self.named else "gallery strangers"
+            return f"Nobody has checked whether that holds here (`xreid {how}`)."
         day, told = check.made[:10], f"{check.tracklets:,} tracklets"
         if check.broken:
             return (

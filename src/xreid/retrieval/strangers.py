@@ -4,7 +4,8 @@ Nobody has to label anything: who is seen at once by two cameras that do not ove
 or nearer in time than the way between two cameras takes, is two people. Which cameras overlap only a camera
 graph can say; without one only pairs of one picture count.
 
-    GALLERY/answers/strangers.json       the last check, aggregates only
+    GALLERY/answers/strangers.json       the last check of the gallery's calibration, aggregates only
+    GALLERY/answers/strangers-KEY.json   of another, which was named (`--calibration`)
 """
 
 from __future__ import annotations
@@ -53,39 +54,71 @@ def meaning_of(gallery: Gallery, folder: Path | None, given: Calibration | None 
     calibration = given or gallery.calibration
     if calibration is None:
         return None
-    check = None if folder is None else read_check(folder)
-    if check is None or check.calibration != key_of(calibration):
-        return Meaning(calibration=calibration)
-    return Meaning(calibration=at_site(calibration, check), check=check)
+    check = None if folder is None else read_check(folder, key_of(calibration))
+    moved = calibration if check is None else at_site(calibration, check)
+    return Meaning(calibration=moved, check=check, named=given is not None)
 
 
-def read_check(folder: Path) -> SiteCheck | None:
-    """The check that a folder of answers keeps, if any.
+def read_check(folder: Path, key: str) -> SiteCheck | None:
+    """The check of a calibration that a folder of answers keeps, if any.
+
+    Args:
+        folder: The folder.
+        key: Of the calibration (`key_of`).
 
     Raises:
         DataError: It is damaged.
     """
-    path = folder / FILE
-    return site_check_from(read_json(path, what="check"), what=str(path)) if path.is_file() else None
+    for path in (folder / _named(key), folder / FILE):
+        if path.is_file():
+            check = site_check_from(read_json(path, what="check"), what=str(path))
+            if check.calibration == key:
+                return check
+    return None
 
 
-def keep_check(folder: Path, check: SiteCheck) -> None:
-    """Keep a check, in place of the one before."""
+def keep_check(folder: Path, check: SiteCheck, *, graph: bool = False, own: bool = True) -> Path | None:
+    """Keep a check, in place of the one before of that calibration.
+
+    Args:
+        folder: Of the answers.
+        check: The check.
+        graph: Whether a camera graph was named. Without one it does not replace one that had pairs across
+            cameras, whichever was begun first.
+        own: Whether it is of the gallery's own calibration.
+
+    Returns:
+        Where it is kept; None where a better one stays.
+    """
     with changing(folder):
-        write_json(folder / FILE, check.to_json())
+        if not graph and _across(_kept(folder, check.calibration)) and not _across(check):
+            return None
+        path = folder / (FILE if own else _named(check.calibration))
+        write_json(path, check.to_json())
+        if own:  # the newest alone counts
+            (folder / _named(check.calibration)).unlink(missing_ok=True)
+        return path
 
 
 def has_better(folder: Path, calibration: Calibration, graph: CameraGraph | None) -> bool:
     """Whether the check that is kept had a camera graph, and one that is made now has none."""
-    if graph is not None:
-        return False
+    return graph is None and _across(_kept(folder, key_of(calibration)))
+
+
+def _kept(folder: Path, key: str) -> SiteCheck | None:
+    """As `read_check`; none where it is damaged: it is made anew."""
     try:
-        check = read_check(folder)
+        return read_check(folder, key)
     except DataError:
-        return False  # a damaged one is made anew
-    if check is None or check.calibration != key_of(calibration):
-        return False
-    return any(kind.across for kind in check.kinds.values())
+        return None
+
+
+def _across(check: SiteCheck | None) -> bool:
+    return check is not None and any(kind.across for kind in check.kinds.values())
+
+
+def _named(key: str) -> str:
+    return f"strangers-{key[:16]}.json"
 
 
 def check_gallery(

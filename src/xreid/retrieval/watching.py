@@ -44,6 +44,8 @@ class WatchReport:
         skipped: Names of those whose examples another model embedded, and that are not in the gallery.
         failed: Names of those who cannot be looked for, and why: their rate of false alarms has no threshold
             (any more). The others were looked for all the same.
+        calibration: Whether somebody has checked here what the rates are worth, in words; empty where nothing
+            is calibrated.
     """
 
     new: tuple[Alert, ...]
@@ -51,6 +53,7 @@ class WatchReport:
     expired: tuple[str, ...]
     skipped: tuple[str, ...]
     failed: Mapping[str, str] = field(default_factory=dict)
+    calibration: str = ""
 
 
 def check_watch(
@@ -97,6 +100,7 @@ def check_watch(
         watched=len(able) - len(failed),
         expired=expired,
         failed=failed,
+        calibration="" if meaning is None else meaning.here(),
         skipped=tuple(person.name for person in kept if person.model != model_of(origin)),
     )
 

@@ -135,13 +135,14 @@ class Backend:
             Whether there was anything to hold.
 
         Raises:
-            DataError: The check that is there is damaged.
+            DataError: The calibration is damaged.
         """
-        meaning, calibration = self.meaning(), self.gallery.calibration
-        if meaning is None or calibration is None or self.gallery.origin is None:
+        calibration = self.gallery.calibration
+        if calibration is None or self.gallery.origin is None:
             return False
         if not has_better(self.answers, calibration, self.graph):
-            keep_check(self.answers, check_gallery(self.gallery, calibration, graph=self.graph))
+            check = check_gallery(self.gallery, calibration, graph=self.graph)
+            keep_check(self.answers, check, graph=self.graph is not None)
         return True
 
     def queries_of(self, ids: Sequence[str]) -> list[Query]:
