@@ -1,6 +1,7 @@
 """Protocols: which rows ask, which answer, which are refused."""
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,8 @@ from tests.evaluation.problems import IR, VIS, embedding_set, row
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Tracklet, TrackletTable
 from xreid.evaluation.directions import ALL, I2I, I2V, V2I, V2V
+from xreid.evaluation.evaluator import evaluate
+from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.protocols import (
     BUPT_CAMPUS_FULL,
     BUPT_CAMPUS_PAPER64,
@@ -15,9 +18,10 @@ from xreid.evaluation.protocols import (
     GENERIC_LISTS,
     HITSZ_VCM,
     PROTOCOLS,
+    Protocol,
     protocol_named,
 )
-from xreid.evaluation.selection import select
+from xreid.evaluation.selection import require_answers, select
 
 
 def table(*rows: Tracklet, source: str = "own") -> TrackletTable:
@@ -145,6 +149,40 @@ def test_what_cannot_be_evaluated_is_refused_with_a_way_out(case: str) -> None:
     people, protocol, message = REFUSED[case]
     with pytest.raises(ProtocolError, match=message):
         select(people, protocol, direction=I2V)
+
+
+AS_STORED = {"sampling": "chunk-first", "frames": 6}
+
+
+@pytest.mark.parametrize("protocol", list(PROTOCOLS.values()), ids=lambda p: p.name)
+def test_what_the_evaluator_refuses_is_refused_before_embedding(protocol: Protocol) -> None:
+    """Two tracklets with and without name, camera and list: the same answer in the same words."""
+    rows = [
+        (identity, camera, modality, subset)
+        for identity in ("1", None)
+        for camera in ("D1", "D2", None)
+        for modality in (IR, VIS)
+        for subset in ("query", "gallery")
+    ]
+    outcomes = set()
+    for first, second in itertools.product(rows, rows):
+        chosen = [row("a", *first), row("b", *second), row("c", "3", "D9", first[2].other, "query")]
+        embeddings = embedding_set(chosen)
+        embeddings = replace(embeddings, origin=replace(embeddings.origin, preprocessing=AS_STORED))
+        for direction in (I2V, V2V, ALL):
+            try:
+                evaluate(embeddings, protocol, direction=direction, bootstrap=Bootstrap(resamples=0))
+                late = ""
+            except ProtocolError as error:
+                late = str(error)
+            try:
+                require_answers(embeddings.table, protocol, directions=(direction,), made=AS_STORED)
+                early = ""
+            except ProtocolError as error:
+                early = str(error)
+            assert early == late
+            outcomes.add(late.partition(":")[0])
+    assert len(outcomes) > 1 or protocol.frames
 
 
 def test_every_protocol_has_its_own_hash_and_it_is_frozen() -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from tests.training.ablation_micro import asked, run, run_and_die, run_without_failure
 from tests.training.micro import in_process, spawner
 from tests.waiting import files_in, until
-from xreid.core.errors import ConfigError, DataError
+from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.core.tracklets import TrackletTable
 from xreid.evaluation.metrics import METRICS
 from xreid.training import ablation_pool
@@ -249,6 +249,29 @@ def test_what_cannot_be_scored_or_written_is_refused_before_training(archive: Pa
     with pytest.raises(ConfigError, match="is a file"):
         run("table3", archive, file)
     assert file.read_text() == "kept"
+
+
+@pytest.mark.parametrize("on", ["test", "held-out"])
+@pytest.mark.parametrize(
+    ("protocol", "direction"), [("hitsz-vcm/frames10", "I2V"), ("bupt-campus/full", "all->all")]
+)
+def test_what_the_protocol_cannot_score_is_refused_before_training(
+    archive: Path, tmp_path: Path, protocol: str, direction: str, on: Any
+) -> None:
+    overrides: dict[str, Any] = {**asked().overrides, "selection": {"held_out": 0.5}}
+    if on == "test" and direction == "all->all":
+        protocol, direction = "generic/lists", "vis->vis"  # HITSZ-VCM's query list is infrared
+    with pytest.raises(ProtocolError):
+        run(
+            "table3",
+            archive,
+            tmp_path / "out",
+            protocol=protocol,
+            directions=(direction,),
+            on=on,
+            overrides=overrides,
+        )
+    assert not (tmp_path / "out").exists()
 
 
 def test_without_a_test_split_nothing_is_trained(archive: Path, tmp_path: Path) -> None:

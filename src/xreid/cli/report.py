@@ -15,6 +15,7 @@ from xreid.core.pacing import now_and_then
 from xreid.evaluation.embedding_map import MOST_POINTS
 
 if TYPE_CHECKING:
+    from xreid.training.report import ReportConfig
     from xreid.training.report_material import RunPart
     from xreid.training.report_runs import FinishedRun
 
@@ -107,10 +108,10 @@ def _write(options: ReportOptions) -> Path:
         if not processes.is_first:
             raise XReidError("xreid report runs in one process", todo="Start it without torchrun.")
         runs = read_runs(options.runs, device=str(processes.device))
-        return write_run_report(_parts(options, runs), options.out, config=config, note=_note)
+        return write_run_report(_parts(options, runs, config), options.out, config=config, note=_note)
 
 
-def _parts(options: ReportOptions, runs: Sequence[FinishedRun]) -> list[RunPart]:
+def _parts(options: ReportOptions, runs: Sequence[FinishedRun], config: ReportConfig) -> list[RunPart]:
     from xreid.training.report_material import load_parts, make_parts
 
     if options.embeddings:
@@ -121,6 +122,8 @@ def _parts(options: ReportOptions, runs: Sequence[FinishedRun]) -> list[RunPart]
         data=options.data,
         keep=keep,
         sampling=options.sampling,
+        protocol=config.protocol,
+        directions=config.directions,
         note=_note,
         tell=now_and_then(lambda done, total: _note(f"{done:,} of {total:,} tracklets embedded")),
     )

@@ -18,7 +18,7 @@ from xreid.evaluation.neighbours import Tell, quiet
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, Protocol
 from xreid.evaluation.reranking import Reranking
 from xreid.evaluation.results import CMC_LENGTH, EvaluationResult
-from xreid.evaluation.selection import Selection, require_frames, select
+from xreid.evaluation.selection import Selection, no_positives, require_frames, select
 
 
 def evaluate(
@@ -48,17 +48,13 @@ def evaluate(
     """
     drawn = bootstrap or Bootstrap()
     selection = select(embeddings.table, protocol, direction=direction)
-    require_frames(embeddings, selection, protocol=protocol)
+    require_frames(embeddings.table, embeddings.origin.preprocessing, selection, protocol=protocol)
     query, gallery = sides(embeddings, selection, protocol=protocol)
     scores = reranking.scores(query, gallery, block_mib=block_mib, tell=tell) if reranking else inner_products
     ranks = rank_positives(query, gallery, scores_of=scores, block_mib=block_mib)
     valid = ranks.counts > 0
     if not valid.any():
-        raise ProtocolError(
-            f"{direction} under {protocol.name}: none of {len(query)} queries has a positive in the gallery",
-            expected="identities seen by another camera, in the gallery's modality",
-            todo="Check identities and cameras; --protocol bupt-campus/full keeps same-camera matches.",
-        )
+        raise no_positives(protocol, direction=direction, queries=len(query))
     rows = [embeddings.table[int(i)] for i in selection.query]
     identities = tuple(str(row.identity) for row in rows)
     per_query = ranks.per_query()

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ProtocolError
 from xreid.core.tracklets import Modality, TrackletTable
 from xreid.evaluation.directions import Direction
@@ -69,8 +68,46 @@ def select(table: TrackletTable, protocol: Protocol, *, direction: Direction) ->
     )
 
 
-def require_frames(embeddings: EmbeddingSet, selection: Selection, *, protocol: Protocol) -> None:
-    """Refuse embeddings that are not made of the frames that the protocol names.
+def require_answers(
+    table: TrackletTable, protocol: Protocol, *, directions: Sequence[Direction], made: Mapping[str, object]
+) -> None:
+    """Refuse, before tracklets are embedded, what no embeddings of them could answer.
+
+    Args:
+        table: The tracklets.
+        protocol: What will be asked of them.
+        directions: Who will ask whom.
+        made: How they will be embedded, as an embedding set's origin says it: "sampling" and "frames".
+
+    Raises:
+        ProtocolError: As `select` and `require_frames`, or no query has a positive.
+    """
+    for direction in directions:
+        selection = select(table, protocol, direction=direction)
+        require_frames(table, made, selection, protocol=protocol)
+        if not _any_positive(table, selection, protocol=protocol):
+            raise no_positives(protocol, direction=direction, queries=len(selection.query))
+
+
+def no_positives(protocol: Protocol, *, direction: Direction, queries: int) -> ProtocolError:
+    """What to say where every query's positives are missing or do not count."""
+    return ProtocolError(
+        f"{direction} under {protocol.name}: none of {queries} queries has a positive in the gallery",
+        expected="identities seen by another camera, in the gallery's modality",
+        todo="Check identities and cameras; --protocol bupt-campus/full keeps same-camera matches.",
+    )
+
+
+def require_frames(
+    table: TrackletTable, made: Mapping[str, object], selection: Selection, *, protocol: Protocol
+) -> None:
+    """Refuse tracklets that are not embedded by the frames that the protocol names.
+
+    Args:
+        table: The tracklets.
+        made: How they are embedded: "sampling" and "frames".
+        selection: Rows that take part.
+        protocol: The protocol.
 
     Raises:
         ProtocolError: Another sampling rule or number of frames, or a tracklet too short for its lists.
@@ -78,7 +115,6 @@ def require_frames(embeddings: EmbeddingSet, selection: Selection, *, protocol: 
     rule = protocol.frames
     if rule is None:
         return
-    made = embeddings.origin.preprocessing
     expected, got = (rule.sampling, rule.frames), (made.get("sampling"), made.get("frames"))
     if expected != got:
         raise ProtocolError(
@@ -88,7 +124,6 @@ def require_frames(embeddings: EmbeddingSet, selection: Selection, *, protocol: 
             todo=f"Embed again with --sampling {rule.sampling} --frames {rule.frames}, "
             f"or use --protocol {protocol.base}.",
         )
-    table = embeddings.table
     used = np.union1d(selection.query, selection.gallery)
     short = [int(i) for i in used if len(table[int(i)].frames) < rule.shortest]
     if short:
@@ -97,6 +132,19 @@ def require_frames(embeddings: EmbeddingSet, selection: Selection, *, protocol: 
             got=f"e.g. {table[short[0]].name} with {len(table[short[0]].frames)}",
             todo=f"Embed again with --min_frames {rule.shortest}, or use --protocol {protocol.base}.",
         )
+
+
+def _any_positive(table: TrackletTable, selection: Selection, *, protocol: Protocol) -> bool:
+    """Whether one query at least has a tracklet that counts; the first one mostly does."""
+    answering: dict[str | None, list[int]] = {}
+    for i in selection.gallery.tolist():
+        answering.setdefault(table[i].identity, []).append(i)
+    filtered = protocol.same_camera != "keep"
+    return any(
+        i != q and not (filtered and table[q].camera is not None and table[q].camera == table[i].camera)
+        for q in selection.query.tolist()
+        for i in answering.get(table[q].identity, ())
+    )
 
 
 def _roles(table: TrackletTable, protocol: Protocol) -> tuple[list[int], list[int], int, int]:

@@ -23,7 +23,7 @@ from xreid.core.files import atomic_file, read_json, sha256_of_file, write_json
 from xreid.core.tracklets import TrackletTable
 from xreid.inference.checkpoint import LoadedModel
 from xreid.inference.embed import Tell, table_hash
-from xreid.inference.export_check import ExportCheck, Tolerance, check_export
+from xreid.inference.export_check import ExportCheck, Tolerance, check_export, require_checkable
 from xreid.inference.export_encoder import TrackletEncoder
 from xreid.inference.export_graph import require_equal, require_onnx, store_as_bfloat16, trace
 from xreid.inference.onnx_encoder import FORMAT, MODEL, RECORD, OnnxEncoder, open_session
@@ -147,6 +147,8 @@ def export_model(
             expected="calibration data for int8, and only there",
             todo="Give --calibrate DATA (training tracklets) with --precision int8.",
         )
+    if check is not None:
+        require_checkable(model, check)
     work = out.parent / f".{out.name}.export"
     with _removed_unless_killed(work):
         record = _write(model, work, config=config, calibration=calibration, note=note)

@@ -23,8 +23,9 @@ from xreid.evaluation.evaluator import evaluate_directions
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, protocol_named
 from xreid.evaluation.results import EvaluationResult
+from xreid.evaluation.selection import require_answers
 from xreid.inference.checkpoint import LoadedModel
-from xreid.inference.embed import EmbedConfig, Tell, embed_tracklets
+from xreid.inference.embed import EmbedConfig, Embedder, Tell, embed_tracklets
 from xreid.inference.onnx_encoder import OnnxEncoder
 from xreid.models.network import TrackletNetwork
 
@@ -145,6 +146,17 @@ class ExportCheck:
     def plain(self) -> dict[str, Any]:
         """JSON-serialisable."""
         return asdict(self)
+
+
+def require_checkable(model: LoadedModel, table: TrackletTable) -> None:
+    """Refuse tracklets that no check could rank, before anything is traced or embedded.
+
+    Raises:
+        ProtocolError: They cannot be evaluated.
+    """
+    made = Embedder(model, table, config=EmbedConfig()).origin.preprocessing
+    protocol = protocol_named("auto", table=table)
+    require_answers(table, protocol, directions=DEFAULT_DIRECTIONS, made=made)
 
 
 def check_export(

@@ -28,9 +28,9 @@ from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.metrics import Ints
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, Protocol, protocol_named
 from xreid.evaluation.results import EvaluationResult
-from xreid.evaluation.selection import Selection, select
+from xreid.evaluation.selection import Selection, require_answers, select
 from xreid.inference.checkpoint import LoadedModel
-from xreid.inference.embed import EmbedConfig, Tell, embed_tracklets
+from xreid.inference.embed import EmbedConfig, Embedder, Tell, embed_tracklets
 
 Side = Literal["queries", "gallery", "both"]
 Results = tuple[EvaluationResult, ...]
@@ -141,6 +141,8 @@ def measure(
         DataError: A frame cannot be read.
     """
     protocol = protocol_named(config.protocol, table=table)
+    made = Embedder(model, table, config=embed or EmbedConfig()).origin.preprocessing
+    require_answers(table, protocol, directions=DEFAULT_DIRECTIONS, made=made)
     asked = [_perturbed_rows(select(table, protocol, direction=d), config.side) for d in DEFAULT_DIRECTIONS]
     wanted = set(np.concatenate(asked).tolist())
     plan = [(p, [i for i in p.changed(table) if i in wanted]) for p in config.perturbations()]

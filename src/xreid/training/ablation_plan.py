@@ -15,12 +15,14 @@ from xreid.core.tracklets import TrackletTable
 from xreid.data.archive import open_archive
 from xreid.evaluation.directions import Direction
 from xreid.evaluation.intervals import Bootstrap
-from xreid.evaluation.protocols import PROTOCOLS
+from xreid.evaluation.protocols import PROTOCOLS, protocol_named
+from xreid.evaluation.selection import require_answers
 from xreid.inference.embed import table_hash
 from xreid.losses.config import PromptConfig
 from xreid.training.ablation_prompts import RANDOM_TEXT, random_text_weights
 from xreid.training.ablation_rows import Changes, Table, nested, resolve
 from xreid.training.config import ArchiveConfig, TrainConfig
+from xreid.training.material import training_rows
 
 RUNS = "runs"
 On = Literal["test", "held-out"]
@@ -216,13 +218,28 @@ def _require_scorable(
     resolved: Mapping[tuple[str, str], TrainConfig],
     archives: Mapping[ArchiveConfig, TrackletTable],
 ) -> None:
-    if config.on == "test":
-        for table in archives.values():
-            test_rows(table)
-        return
     for (table_name, row_name), found in resolved.items():
-        if not found.selection.held_out:
+        if config.on == "held-out" and not found.selection.held_out:
             raise ConfigError(
                 f"row {row_name!r} of {table_name} holds nobody out to score on",
                 todo="Set --selection.held_out, for instance to 0.2.",
             )
+    asked = [
+        (found.archive, found.batch.sampling_at_test(archives[found.archive].source), found.batch.frames)
+        for found in resolved.values()
+    ]
+    for archive, sampling, frames in dict.fromkeys(asked):
+        rows = _scorable_rows(config, archive, archives[archive])
+        require_answers(
+            rows,
+            protocol_named(config.protocol, table=rows),
+            directions=tuple(map(Direction.parse, config.directions)),
+            made={"sampling": sampling, "frames": frames},
+        )
+
+
+def _scorable_rows(config: AblationConfig, archive: ArchiveConfig, table: TrackletTable) -> TrackletTable:
+    """The test split, or those that people may be held out of."""
+    if config.on == "test":
+        return test_rows(table)
+    return training_rows(table, auxiliary=archive.auxiliary)

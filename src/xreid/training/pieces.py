@@ -10,7 +10,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from xreid.core.errors import ConfigError
 from xreid.data.augment import ClipAugment
 from xreid.data.clips import ClipReader
-from xreid.inference.checkpoint import Checkpoint, Preprocessing, TestSampling
+from xreid.inference.checkpoint import Checkpoint, Preprocessing
 from xreid.inference.processes import Processes
 from xreid.methods.registry import build_network, build_objective
 from xreid.models.network import TrackletNetwork
@@ -84,7 +84,7 @@ def build_pieces(
         network=shape,
         preprocessing=Preprocessing(
             frames=config.batch.frames,
-            sampling=_test_sampling(config, material),
+            sampling=config.batch.sampling_at_test(material.table.source),
             flip=config.batch.test_flip,
         ),
         identities=material.identities,
@@ -129,12 +129,6 @@ def _average(network: TrackletNetwork, *, decay: float) -> AveragedModel | None:
     if not decay:
         return None
     return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
-
-
-def _test_sampling(config: TrainConfig, material: Material) -> TestSampling:
-    if config.batch.test_sampling != "auto":
-        return config.batch.test_sampling
-    return "linspace" if material.table.source == "bupt-campus" else "chunk-first"
 
 
 def _provenance(config: TrainConfig, folder: RunFolder) -> dict[str, Any]:

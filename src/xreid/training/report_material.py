@@ -11,6 +11,9 @@ from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import TrackletTable
 from xreid.data.archive import open_archive
+from xreid.evaluation.directions import Direction
+from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, protocol_named
+from xreid.evaluation.selection import require_answers
 from xreid.inference.checkpoint import SamplingChoice
 from xreid.inference.embed import EmbedConfig, Embedder, embed_tracklets, table_hash
 from xreid.training.report_runs import FinishedRun
@@ -87,6 +90,8 @@ def make_parts(
     data: Path | None,
     keep: Path,
     sampling: SamplingChoice = "auto",
+    protocol: str = "auto",
+    directions: Sequence[Direction] = DEFAULT_DIRECTIONS,
     note: Note = lambda text: None,
     tell: Tell = lambda done, total: None,
 ) -> list[RunPart]:
@@ -97,18 +102,24 @@ def make_parts(
         data: The archive; none: the one that the runs were trained on.
         keep: Folder for the embedding sets, one a run.
         sampling: Which frames; "auto" is each checkpoint's rule.
+        protocol: What the embeddings will be asked, so that what they cannot answer is refused before.
+        directions: Likewise.
         note: Called with remarks.
         tell: Called with tracklets done and to do.
 
     Raises:
         ConfigError: The runs were trained on different archives and none is named.
         DataError: The archive is not there, cannot be read, or names nobody.
+        ProtocolError: Its tracklets cannot answer.
     """
     table = test_table(runs, data=data)
     config = EmbedConfig(sampling=sampling)
+    rule = protocol_named(protocol, table=table)
+    embedders = [Embedder(run.model, table, config=config) for run in runs]
+    for embedder in embedders:
+        require_answers(table, rule, directions=directions, made=embedder.origin.preprocessing)
     parts = []
-    for run in runs:
-        embedder = Embedder(run.model, table, config=config)
+    for run, embedder in zip(runs, embedders, strict=True):
         key = sha256_of_value([run.model.sha256, table_hash(table), embedder.config.sampling])
         note(f"{run.name}: embedding {len(table):,} tracklets of {table.root}")
         embeddings = embed_tracklets(
