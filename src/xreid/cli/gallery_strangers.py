@@ -36,7 +36,7 @@ class StrangersOptions(AnswersOptions):
     Attributes:
         graph: Camera graph (JSON or YAML); without one only pairs of one picture count, which are harder than
             pairs across cameras, and a check that was made with one is not replaced.
-        calibration: Check this one before it is used (by --calibration of search and watch): calibration.json,
+        calibration: Check this one before search and watch use it (their --calibration): calibration.json,
             a checkpoint or a run; default what the gallery's embeddings carry.
         dry_run: Only say; keep nothing.
         json: Print JSON instead of a table.
