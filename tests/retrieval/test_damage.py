@@ -295,6 +295,52 @@ def test_labels_go_with_their_set_though_it_is_damaged(folder: Path) -> None:
     assert kept() == set()
 
 
+def test_damaged_labels_hinder_only_what_needs_them(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gallery = Gallery.open(folder)
+    red = gallery.find("s1-0")
+    gallery.label([red.id, gallery.find("s4-0").id], add=["blue"])
+    (path,) = folder.glob("labels-*.json")
+    before = path.read_text()
+    path.write_text("{" + before)
+    again, g = Gallery.open(folder), str(folder)
+    for words in (["search", g, "--tracklet", "s0-1"], ["watch", "check", g], ["gallery", "show", g]):
+        assert main(words) == 0, words
+    listing = ["gallery", "list", g, "--modality", "vis", "--json"]
+    label = ["gallery", "label", g, "s0-1", "--add", "green"]
+    for words in (
+        listing,
+        ["gallery", "list", g, "--label", "odd"],
+        ["search", g, "--tracklet", "s0-1", "--label", "odd"],
+        label,
+        ["gallery", "export", g, str(tmp_path / "out")],
+        ["gallery", "check", g],
+    ):
+        capsys.readouterr()
+        assert main(words) == 2, words
+        told, fault = capsys.readouterr()
+        assert path.name in told + fault, words
+        assert words != listing or len(json.loads(told)) > 5, "what can be said is"
+    assert path.read_text() == "{" + before, "nothing is written over it"
+    make_set(3, seed=9, prefix="new-").save(tmp_path / "new")
+    assert main(["gallery", "add", g, str(tmp_path / "new")]) == 0
+    assert main(["gallery", "remove", g, "new"]) == 0
+    assert main(["gallery", "erase", g, "s1-0"]) == 2, "a label may be about whoever is erased"
+    assert "erased 1 tracklet" in capsys.readouterr().out
+    assert red.id not in {entry.id for entry in again.walk()}
+    assert again.receipts()[-1].finished is None
+    assert again.entries([gallery.find("s4-0").id])[0].labels == (), "the labels of its set, which has none"
+    path.write_text(before)
+    assert again.entries([gallery.find("s4-0").id])[0].labels == ("blue",), "mended, it is read at once"
+    assert main(label) == 0
+    (path,) = folder.glob("labels-*.json")
+    assert red.id in before
+    assert red.id not in path.read_text(), "what was restored does not bring back the labels of the erased"
+    assert again.receipts()[-1].finished
+    assert main(["gallery", "check", g]) == 0
+
+
 def test_names_in_foreign_files_never_become_paths(folder: Path, tmp_path: Path) -> None:
     assert main(["gallery", "export", str(folder), str(tmp_path / "out")]) == 0
     index = tmp_path / "out" / "export.json"

@@ -184,11 +184,13 @@ def _list(options: ListOptions) -> None:
     page = gallery.page(rules, after=options.after, limit=options.limit)
     if options.json:
         print(json.dumps([plain_entry(entry) for entry in page], indent=2))
-        return
-    _table(page)
-    count = gallery.count(rules)
-    more = f"; go on with --after {page[-1].id}" if len(page) == options.limit < count else ""
-    print(f"{_counted(count, 'tracklet')}{more}")
+    else:
+        _table(page)
+        count = gallery.count(rules)
+        more = f"; go on with --after {page[-1].id}" if len(page) == options.limit < count else ""
+        print(f"{_counted(count, 'tracklet')}{more}")
+    if gallery.labels_fault is not None:  # shown are those of the sets
+        raise gallery.labels_fault
 
 
 def _table(page: Sequence[Entry]) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 import numpy as np
 
 from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
-from xreid.core.errors import ConfigError, ProtocolError
+from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.evaluation.calibration import Calibration
 from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
@@ -216,13 +216,26 @@ class GalleryAnswers:
         """
         return self._store.receipts(damaged)
 
-    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
+    @property
+    def labels_fault(self) -> DataError | None:
+        """Why labels cannot be read; None where they can.
+
+        What does not need them is answered all the same, rows with the labels of their sets; filters and
+        counts of labels, changes of them and `content` with them raise it.
+        """
+        return self._store.labels_fault()
+
+    def content(self, stored: StoredSet, *, labels: bool = True) -> tuple[EmbeddingSet, dict[str, Labels]]:
         """A whole set, and the labels of its rows that have their own, by id.
+
+        Args:
+            stored: Which.
+            labels: Whether labels are asked for; none are given without.
 
         Raises:
             DataError: It is damaged, or not there any more.
         """
-        return self._store.content(stored)
+        return self._store.content(stored, labels=labels)
 
     def _named(self, name: str) -> list[Entry]:
         return self._store.page(Filter(names=(name,)), after=None, limit=PAGE)

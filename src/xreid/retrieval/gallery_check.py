@@ -31,13 +31,15 @@ def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) ->
     damaged: list[str] = []
     receipts, done, total = gallery.receipts(damaged), 0, len(gallery)
     yield from damaged
+    if gallery.labels_fault is not None:
+        yield str(gallery.labels_fault)
     for receipt in receipts:
         if receipt.finished is None:
             yield f"receipt {receipt.id} is not finished: erase again, under the names that were asked for"
     for stored in gallery.sets:
         what = f"set {stored.key[:8]} ({stored.name})"
         try:
-            embeddings = gallery.content(stored)[0]
+            embeddings = gallery.content(stored, labels=False)[0]
         except XReidError as error:
             yield f"{what}: {error}"
             continue

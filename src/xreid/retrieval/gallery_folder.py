@@ -92,7 +92,10 @@ class FolderStore(FolderAnswers):
 
     def _without_rows(self, manifest: Manifest) -> set[str]:
         """Ids that have labels and no row; none as long as a set cannot be read, whose they may be."""
-        labelled = set(self._labels(self._manifest))
+        labels = self._labels_or_fault(self._manifest)
+        if isinstance(labels, DataError):
+            return set()
+        labelled = set(labels)
         for folder, sets in manifest.folders.items() if labelled else ():
             names = names_in(self.folder / folder)
             if len(names) != sum(stored.rows for stored in sets):
@@ -179,7 +182,11 @@ class FolderStore(FolderAnswers):
     def _commit(
         self, manifest: Manifest, *, add: Mapping[str, Labels] | None = None, drop: Collection[str] = ()
     ) -> None:
-        old = self._labels(self._manifest)
+        old = self._labels_or_fault(self._manifest)
+        if isinstance(old, DataError):
+            if add:
+                raise old
+            old = drop = {}  # left as they are: `_finish` says so, and drops them when they can be read
         new = {**{i: labels for i, labels in old.items() if i not in set(drop)}, **(add or {})}
         if new != old:
             manifest = replace(manifest, labels=self._manifest.labels + 1)
@@ -222,12 +229,15 @@ class FolderStore(FolderAnswers):
         if not ids:  # whom an earlier try has erased, and left in the answers, nobody knows then
             known = receipt.unread | receipt.sets
             left += [f"set {key}: {why}" for key, why in unread.items() if key not in known]
+        if (fault := self.snapshot().labels_fault) is not None:
+            left.append(str(fault))
         if left or forgotten.left:
             raise UnfinishedError(receipt, [*left, *forgotten.left])
         finished = replace(receipt, finished=now(), forgotten=forgotten.counts)
         finished.save(self._receipt(receipt.id))
         rest = tuple(number for number in self._manifest.unfinished if number != receipt.id)
-        self._commit(replace(self._manifest, unfinished=rest))
+        old = () if ids else self._without_rows(self._manifest)  # where labels could not be read before
+        self._commit(replace(self._manifest, unfinished=rest), drop=old)
         return finished
 
     def _left(self, receipt: Receipt) -> list[str]:

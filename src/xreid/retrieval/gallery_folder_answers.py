@@ -151,12 +151,16 @@ class FolderAnswers:
         counts = np.bincount(now.set_of, weights=now.columns.infrared, minlength=len(now.members))
         return {member.stored.key: int(n) for member, n in zip(now.members, counts, strict=True)}
 
-    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
+    def labels_fault(self) -> DataError | None:
+        """Why labels cannot be read."""
+        return self.snapshot().labels_fault
+
+    def content(self, stored: StoredSet, *, labels: bool = True) -> tuple[EmbeddingSet, dict[str, Labels]]:
         """A whole set, and the labels of its rows that have their own."""
         manifest = self._look()
         folder, sets = manifest.home_of(stored)
         embeddings = self._embedding_set(self.folder / folder, sets, stored)
-        own = self._labels(manifest)
+        own = self._labels(manifest) if labels else {}
         ids = (row_id(stored.key, row.name) for row in embeddings.table) if own else ()
         return embeddings, {i: own[i] for i in ids if i in own}
 
@@ -229,7 +233,11 @@ class FolderAnswers:
                         why = str(error) or f"{self.folder / name} is missing"
                         unread |= dict.fromkeys((stored.key for stored in sets), why)
                 self._unread = unread
-                self._snapshot, self._made_of = Snapshot(parts, self._labels(manifest)), manifest
+                self._snapshot, self._made_of = Snapshot(parts, self._labels_or_fault(manifest)), manifest
+            elif self._snapshot.labels_fault and not isinstance(
+                labels := self._labels_or_fault(manifest), DataError
+            ):
+                self._snapshot = Snapshot(self._snapshot.parts, labels)  # mended meanwhile
             return self._snapshot
 
     def _part(self, known: Part | None, name: str, sets: Sequence[StoredSet]) -> Part:
@@ -251,6 +259,14 @@ class FolderAnswers:
         member = next(member for member in part.members if member.stored == stored)
         what = f"set {stored.key} in {folder}"
         return embedding_set(content_of(part, member, table), what=what)
+
+    def _labels_or_fault(self, manifest: Manifest) -> dict[str, Labels] | DataError:
+        try:
+            return self._labels(manifest)
+        except DataError as error:
+            if self._look() != manifest:  # the file has gone because the gallery was changed
+                raise StaleError from error
+            return error
 
     def _labels(self, manifest: Manifest) -> dict[str, Labels]:
         if not manifest.labels:

@@ -167,7 +167,11 @@ class MilvusAnswers(MilvusView):
         """None: a server answers of all sets, or not at all."""
         return {}
 
-    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
+    def labels_fault(self) -> DataError | None:
+        """None: they are part of the rows."""
+        return None
+
+    def content(self, stored: StoredSet, *, labels: bool = True) -> tuple[EmbeddingSet, dict[str, Labels]]:
         """A whole set in order of ids, and the labels of its rows that have their own."""
         view = self._look()
         rows = list(self._rows_of(view, stored, ["document", "vector"]))

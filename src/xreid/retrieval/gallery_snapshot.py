@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from xreid.core.errors import ProtocolError
+from xreid.core.errors import DataError, ProtocolError
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.columns import Columns, Filter, Labels, Mask
 from xreid.retrieval.engine import ExactEngine, Rows, Vectors
@@ -28,12 +28,29 @@ class Snapshot:
 
     Args:
         parts: The folders of its sets, in any order; that of the rows follows them.
-        labels: Labels of the rows that have their own, by id.
+        labels: Labels of the rows that have their own, by id; what is wrong where they cannot be read. Then
+            whatever needs them says so, and rows are shown with the labels of their sets.
     """
 
-    def __init__(self, parts: Sequence[Part], labels: Mapping[str, Labels]) -> None:
-        self.parts, self.own_labels = tuple(parts), labels
+    def __init__(self, parts: Sequence[Part], labels: Mapping[str, Labels] | DataError) -> None:
+        self.parts, self._labels = tuple(parts), labels
         self._masks: dict[Filter, Mask] = {}
+
+    @property
+    def labels_fault(self) -> DataError | None:
+        """Why the labels that rows have of their own cannot be read; None where they can."""
+        return self._labels if isinstance(self._labels, DataError) else None
+
+    @property
+    def own_labels(self) -> Mapping[str, Labels]:
+        """Labels of the rows that have their own, by id.
+
+        Raises:
+            DataError: They cannot be read.
+        """
+        if isinstance(self._labels, DataError):
+            raise self._labels.with_traceback(None)  # raised more than once
+        return self._labels
 
     @cached_property
     def members(self) -> tuple[Member, ...]:
@@ -92,6 +109,7 @@ class Snapshot:
 
         Raises:
             ProtocolError: A camera, a place or a set is not in the gallery.
+            DataError: It asks for labels, which cannot be read.
         """
         known = self._masks.get(rules)
         if known is not None:
@@ -165,8 +183,10 @@ class Snapshot:
         return +counts
 
     def labels_of(self, entry_id: str, stored: StoredSet) -> Labels:
-        """The labels of a row."""
-        return self.own_labels.get(entry_id, stored.labels)
+        """The labels of a row; those of its set where its own cannot be read."""
+        if isinstance(self._labels, DataError):
+            return stored.labels
+        return self._labels.get(entry_id, stored.labels)
 
     def _entry(self, member: Member, values: dict[str, Any], frames: list[str], entry_id: str) -> Entry:
         values = {**values, "modality": Modality(values["modality"]), "frames": tuple(frames)}

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
+from xreid.core.errors import DataError
 from xreid.evaluation.calibration import Calibration
 from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.engine import Vectors
@@ -107,8 +108,12 @@ class Store(Protocol):
         """Give rows these labels instead of those they have."""
         ...
 
-    def content(self, stored: StoredSet) -> tuple[EmbeddingSet, dict[str, Labels]]:
-        """A whole set, and the labels of its rows that have their own."""
+    def labels_fault(self) -> DataError | None:
+        """Why labels cannot be read, where everything else can: rows are shown with those of their sets."""
+        ...
+
+    def content(self, stored: StoredSet, *, labels: bool = True) -> tuple[EmbeddingSet, dict[str, Labels]]:
+        """A whole set, and, where asked for, the labels of its rows that have their own."""
         ...
 
     def keep(self, receipt: Receipt) -> None:
