@@ -226,7 +226,7 @@ def test_footage_is_taken_in(chromium: Any, run_server: Start, tmp_path: Path) -
     page = visit.page
     expect(page.get_by_text("This gallery is empty.")).to_be_visible()
     visit.photo("empty-gallery")
-    page.get_by_role("button", name="Footage").click()
+    page.get_by_role("button", name="Take in footage").click()
     page.get_by_label("or a path in the import folder").fill("nowhere")
     page.get_by_label("name in the gallery").fill("people")
     page.get_by_label("that path is").select_option("embeddings")

@@ -34,7 +34,7 @@ def test_on_a_phone(chromium: Any, full: Running, scheme: str) -> None:
     page.locator("summary", has_text="Cameras, times, tracklets").click()
     visit.photo(f"phone-{scheme}-list")
     visit.search_from()
-    page.locator("summary", has_text="Cameras, times, tracklets").click()
+    assert not page.evaluate("document.querySelector('details.side').open"), "the list makes room for results"
     wide = "document.documentElement.scrollWidth - document.documentElement.clientWidth"
     assert page.evaluate(wide) <= 0, "nothing is wider than the phone"
     inside = (

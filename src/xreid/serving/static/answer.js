@@ -68,6 +68,9 @@ export function summary(answer) {
   return h("p.summary", {}, words.join(" · "));
 }
 
+/** Instead of any answer, where nobody can be found yet. */
+export const emptyGallery = (takeIn) => h("div.card.empty", {}, h("p", {}, h("b", {}, "This gallery is empty. "), takeIn ? "Take in footage first; then there is somebody to be found. On the command line: " : "Somebody with the role operator can take in footage. On the command line: ", h("code", {}, "xreid gallery add GALLERY EMBEDDINGS")), takeIn && h("button", { type: "button", onclick: takeIn }, "Take in footage"));
+
 /** The prior in words. */
 export function priorLine(answer) {
   if (answer.prior === null) return "";

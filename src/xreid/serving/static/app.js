@@ -14,12 +14,13 @@ import { WatchView } from "./watch.js";
 const place = document.getElementById("view");
 const ALERTS_EVERY_MS = 30_000, AWAY_MS = 600_000;
 const KEYS = [
-  ["← ↑ ↓ →", "go from result to result"], ["Enter", "look at a result, or take a tracklet from the list"], ["c", "confirm the result"], ["x", "reject it"],
+  ["← ↑ ↓ →", "go from result to result, along the timeline, through any row of buttons: Tab stops once in each"], ["Home, End", "the first, the last"], ["Enter", "look at a result, or take a tracklet from the list"], ["c", "confirm the result"], ["x", "reject it"],
   ["e", "take it as a further example of the person"], ["s", "search from it alone"], ["w", "why it is a result"], ["m", "the moment in the recording"],
-  ["r", "go to the results"], ["/", "go to the list of tracklets"], ["u", "choose a file to search with"], ["1 – 5", "parts of the page"], ["Esc", "close a dialog"], ["?", "this help"],
+  ["r", "go to the results"], ["t", "go to the timeline; Enter shows the result of a mark"], ["/", "go to the list of tracklets"], ["u", "choose a file to search with"], ["1 – 5", "parts of the page"], ["Esc", "close a dialog"], ["?", "this help"],
 ];
 const world = { role: "viewer", gallery: null, cameras: [], views: {}, shown: null };
 
+world.open = (name) => open(name);
 world.resume = async (file) => { show("Search"); await world.views.Search.resume(file); };
 world.refresh = async () => {
   const [gallery, cameras] = await Promise.all([get("/gallery"), get("/cameras")]);

@@ -1,12 +1,14 @@
 // The case at hand: opened with the first judgement, so that nothing that was said is lost; and the list of all.
 
 import { ask, get, post } from "./api.js";
-import { camera, count, dialog, fill, h, short, span, tag, tell, trouble } from "./dom.js";
+import { camera, count, dialog, fill, h, short, span, sure, tag, tell, trouble } from "./dom.js";
 import { picture } from "./moving.js";
 import { look } from "./look.js";
 import { released, renew } from "./renew.js";
+import { row as oneRow } from "./rows.js";
 import { timeline } from "./timeline.js";
 
+const KEPT = "The tracklets stay in the gallery, exported files stay where they are, and the audit log keeps who deleted it.";
 const none = () => ({ id: null, title: "", judgements: new Map(), kept: new Map(), confirmed: [], before: Promise.resolve(), said: Promise.resolve() });
 
 /**
@@ -97,7 +99,7 @@ export class Current {
 
 /** What is said of the case above its results. */
 export function caseBar(current, may, again) {
-  if (current.id === null) return may ? h("p.soft.small", {}, "Confirm (c) or reject (x) a result, and a case is opened that keeps what you said.") : "";
+  if (current.id === null) return may ? h("p.soft.small", {}, "Confirm", h("span.by-key", {}, " (c)"), " or reject", h("span.by-key", {}, " (x)"), " a result, and a case is opened that keeps what you said.") : "";
   const [yes, no] = current.counts();
   const rename = async (event) => {
     const title = event.target.value.trim();
@@ -159,7 +161,7 @@ export class CasesView {
       await released();
       if (turn !== this.turn) return;
       renew(this.element, h("h1", {}, "Cases"), cases.length
-        ? h("ul.plain-list", {}, cases.map((one) => this.line(one)))
+        ? h("ul.plain-list", oneRow("button"), cases.map((one) => this.line(one)))
         : h("div.card.empty", {}, h("b", {}, "No case yet. "), "One is opened when a result is confirmed or rejected."));
     } catch (error) {
       if (turn === this.turn) fill(this.element, trouble(error, () => this.enter()));
@@ -167,32 +169,47 @@ export class CasesView {
   }
 
   line(one) {
+    if (one.damaged) return h("li.card.job.failed", { "data-key": one.id }, h("b", {}, "Damaged case"), h("div.small", {}, one.damaged), this.may && h("button.danger", { type: "button", onclick: () => this.removeDamaged(one.id) }, "Delete"));
     const yes = one.judgements.filter((j) => j.verdict === "confirmed").length;
     return h("li.card", { "data-key": one.id }, h("button.row", { type: "button", onclick: () => this.open(one.id) }, h("b", {}, one.title), h("span.soft.small", {}, `${count(yes, "tracklet")} confirmed, ${one.judgements.length - yes} rejected · ${one.owner} · ${one.made.slice(0, 16).replace("T", " ")} UTC`)));
+  }
+
+  get may() { return this.world.role !== "viewer"; }
+
+  removeDamaged(id) {
+    return this.remove(id, "Delete the damaged case?", [`Its title, its note and everything that was confirmed and rejected in it are lost, also what could still be read in cases/${id}.json. Uploaded examples that only it named go when their time is over.`, KEPT]);
+  }
+
+  async remove(id, title, words) {
+    if (!(await sure(title, words, "Delete for good"))) return;
+    try {
+      await ask("DELETE", `/cases/${id}`);
+      tell("Deleted");
+      await this.enter();
+    } catch (error) { tell(error.message, "bad"); }
   }
 
   async open(id) {
     this.at = id;
     this.world.moved();
-    const turn = (this.turn = Symbol("turn"));
+    const turn = (this.turn = Symbol("turn")), back = () => h("button.plain.back", { type: "button", onclick: () => this.enter() }, "← All cases");
     try {
       const file = await get(`/cases/${id}`), may = this.world.role !== "viewer";
       if (turn !== this.turn) return;
       const marks = [...file.searched_for.map((row) => ({ row, kind: "query" })), ...file.confirmed.map((row) => ({ row, kind: "confirmed" })), ...file.rejected.map((row) => ({ row, kind: "rejected" }))];
-      const group = (title, rows) => [h("h2", {}, title, h("small", {}, ` ${rows.length}`)), rows.length ? h("div.small-cards", {}, rows.map((row) => h("button.card.mini", { type: "button", onclick: () => look(row, { may }) }, picture(row, 160), h("b", { title: row.name }, short(row.name, 18)), tag(row.modality), h("span.small", {}, row.uploaded ? "from a file" : camera(row)), h("span.soft.small", {}, row.uploaded ? "" : span(row))))) : h("p.soft", {}, "none")];
-      const remove = async () => {
-        if (!confirm(`Delete the case “${file.case.title}” with what was said in it?`)) return;
-        try { await ask("DELETE", `/cases/${id}`); tell("Deleted"); this.enter(); } catch (error) { tell(error.message, "bad"); }
-      };
+      const group = (title, rows) => [h("h2", {}, title, h("small", {}, ` ${rows.length}`)), rows.length ? h("div.small-cards", { role: "group", "aria-label": title, ...oneRow("button") }, rows.map((row) => h("button.card.mini", { type: "button", onclick: () => look(row, { may }) }, picture(row, 160), h("b", { title: row.name }, short(row.name, 18)), tag(row.modality), h("span.small", {}, row.uploaded ? "from a file" : camera(row)), h("span.soft.small", {}, row.uploaded ? "" : span(row))))) : h("p.soft", {}, "none")];
+      const remove = () => this.remove(id, `Delete the case “${file.case.title}”?`, [`Its note, ${count(file.confirmed.length, "confirmed tracklet")}, ${file.rejected.length} rejected${file.uploaded.length ? `, and the ${count(file.uploaded.length, "uploaded example")} that no other case needs,` : ""} go with it. Nobody can bring that back.`, KEPT]);
       const note = h("textarea", { rows: 3, maxlength: 4000, value: file.case.note, disabled: !may, onchange: async () => { try { await ask("PATCH", `/cases/${id}`, { note: note.value }); tell("Stored"); } catch (error) { tell(error.message, "bad"); } } });
       fill(this.element,
-        h("button.plain.back", { type: "button", onclick: () => this.enter() }, "← All cases"), h("h1", {}, file.case.title),
+        back(), h("h1", {}, file.case.title),
         h("div.bar", {}, may && h("button.main", { type: "button", onclick: () => this.world.resume(file) }, "Go on searching"), may && h("button", { type: "button", onclick: () => exported(id) }, "Export"), h("button", { type: "button", onclick: () => print() }, "Print"), may && h("button.plain", { type: "button", onclick: remove }, "Delete")),
         file.missing ? h("div.warn", {}, h("p", {}, `${count(file.missing, "tracklet")} of this case are not in the gallery any more.`)) : "",
-        h("label.time", {}, "note", note), h("div.card", {}, timeline(marks, (row) => look(row, { may }))),
+        h("label.time.note", {}, "note", note), h("div.card", {}, timeline(marks, (row) => look(row, { may }))),
         ...group("Searched for", [...file.searched_for, ...file.uploaded.map((one) => ({ ...one, uploaded: true }))]), ...group("Confirmed", file.confirmed), ...group("Rejected", file.rejected));
     } catch (error) {
-      if (turn === this.turn) fill(this.element, trouble(error, () => this.open(id)));
+      if (turn !== this.turn) return;
+      const damaged = error.status === 422;
+      fill(this.element, back(), h("h1", {}, damaged ? "Damaged case" : "Case"), trouble(error, () => this.open(id)), damaged && this.may ? h("button.danger", { type: "button", onclick: () => this.removeDamaged(id) }, "Delete") : "");
     }
   }
 }

@@ -1,5 +1,7 @@
 // Elements, times and words. Text only ever enters the page as text.
 
+import { oneStop } from "./rows.js";
+
 /** An element: h("button.plain", {onclick, "aria-label": "x"}, "text", child, ...). */
 export function h(kind, attributes = {}, ...children) {
   const [name, ...classes] = kind.split(".");
@@ -28,7 +30,10 @@ export function hear(element, type, act) {
 }
 
 /** What a place shows from now on; nothing for what is not there. */
-export const fill = (place, ...children) => place.replaceChildren(...children.flat(3).filter(real));
+export function fill(place, ...children) {
+  place.replaceChildren(...children.flat(3).filter(real));
+  oneStop(place);
+}
 
 const UNIX_FROM = 10 * 365 * 86400; // smaller times count from the start of a video
 export const isDate = (seconds) => seconds !== null && seconds >= UNIX_FROM;
@@ -90,12 +95,20 @@ export function dialog(title, ...content) {
   const before = document.activeElement;
   const close = () => box.close();
   const box = h("dialog.card", { "aria-label": title },
-    h("div.bar", {}, h("h2", {}, title), h("button.plain", { type: "button", onclick: close, "aria-label": "Close" }, "✕")), ...content);
+    h("div.bar", {}, h("h2", {}, title), h("button.plain", { type: "button", onclick: close, "aria-label": "Close" }, "✕")), ...content.flat());
   box.addEventListener("close", () => { box.remove(); before?.focus?.(); });
   box.addEventListener("click", (event) => { if (event.target === box) close(); });
   document.body.append(box);
   box.showModal();
   return box;
 }
+
+/** Ask before something is lost: what it is, and what becomes of it. Resolves to whether it may go. */
+export const sure = (title, words, yes) => new Promise((answer) => {
+  const end = (said) => { answer(said); box.close(); };
+  const box = dialog(title, words.map((one) => h("p", {}, one)),
+    h("div.bar", {}, h("button.danger", { type: "button", onclick: () => end(true) }, yes), h("button", { type: "button", autofocus: true, onclick: () => end(false) }, "Keep")));
+  box.addEventListener("close", () => answer(false));
+});
 
 export const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;

@@ -3,6 +3,9 @@
 import { count, h, isDate, zone } from "./dom.js";
 import { labelField } from "./labels.js";
 import { renew } from "./renew.js";
+import { row } from "./rows.js";
+
+const FEW = 8; // cameras that Tab goes through one by one; more of them are one stop
 
 const local = (seconds) => {
   const d = new Date(seconds * 1000);
@@ -47,7 +50,7 @@ export class Filters {
       h("span.split", { "aria-hidden": "true" }, h("i.v", { style: { "flex-grow": one.visible } }), h("i.r", { style: { "flex-grow": one.infrared } })),
       h("span.soft.small.n", {}, (one.visible + one.infrared).toLocaleString("en")));
     return h("fieldset", {}, h("legend", {}, "Cameras"),
-      known.length ? h("div.cameras", {}, known.map(line)) : h("p.soft.small", {}, "The tracklets name no camera."),
+      known.length ? h("div.cameras", known.length > FEW ? row("input") : {}, known.map(line)) : h("p.soft.small", {}, "The tracklets name no camera."),
       h("label", {}, h("input", { type: "checkbox", name: "other" }), " other cameras than the query’s"));
   }
 

@@ -10,7 +10,7 @@ export class FootageView {
   constructor(world) {
     Object.assign(this, { world, jobs: h("div", { "aria-live": "polite" }), element: h("div.narrow", {}) });
     const may = world.role !== "viewer";
-    this.element.append(h("h1", {}, "Footage"), may ? this.form() : "", h("h2", {}, "In the background"), this.jobs, h("h2", {}, "In the gallery"), (this.sets = h("div.scroll", {})));
+    this.element.append(h("h1", {}, "Footage"), may ? this.form() : "", h("h2", {}, "In the background"), this.jobs, h("h2", {}, "In the gallery"), (this.sets = h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Sets in the gallery" })));
   }
 
   form() {
@@ -20,7 +20,7 @@ export class FootageView {
     const failed = h("div", {}), bar = h("progress", { max: 1, value: 0, hidden: true, "aria-label": "Sent" });
     const form = h("form.card.take-in", { onsubmit: (event) => { event.preventDefault(); this.submit(form, failed, bar); } },
       h("div.times.wide", {},
-        gallery.uploads && h("label.time", {}, "video", h("input", { type: "file", name: "file", accept: "video/*,.avi,.mkv,.ts" })),
+        gallery.uploads && h("label.time.file", {}, "video", h("input", { type: "file", name: "file", accept: "video/*,.avi,.mkv,.ts" })),
         gallery.imports && field("path", "or a path in the import folder", { placeholder: "gate/2026-11-20.mp4" }),
         gallery.imports && h("label.time", {}, "that path is", h("select", { name: "kind" }, gallery.uploads && h("option", { value: "video" }, "a video"), h("option", { value: "embeddings" }, "an embedding set"))),
         field("name", "name in the gallery", { required: true, pattern: "[\\w.@ \\-]{1,60}", maxlength: 60 }), field("camera", "camera", { maxlength: 60 }), field("place", "place", { maxlength: 60 }),

@@ -53,10 +53,20 @@ export class TrackletList {
     } catch (error) {
       if (turn !== this.turn) return;
       this.failed = true;
+      this.listbox(false);
       fill(this.rows, trouble(error, () => this.load(this.filters, true)));
     } finally {
       if (turn === this.turn) this.asking.delete(page);
     }
+  }
+
+  /** Whether there are options to choose from; a list box without any is none. */
+  listbox(is) {
+    this.rows.setAttribute("role", is ? "listbox" : "group");
+  }
+
+  filtered() {
+    return Object.values(this.filters).some((one) => (Array.isArray(one) ? one.length : one !== null && one !== false));
   }
 
   farthest(page) {
@@ -81,9 +91,11 @@ export class TrackletList {
     if (!this.total) {
       if (this.failed) return; // nobody knows whether there are none
       this.rows.style.height = "";
-      fill(this.rows, !this.turn || this.asking.size ? "" : h("p.soft.empty", {}, "No tracklet passes these filters."));
+      this.listbox(false);
+      fill(this.rows, !this.turn || this.asking.size ? "" : h("p.soft.empty", {}, this.filtered() ? "No tracklet passes these filters." : "No tracklets yet."));
       return;
     }
+    this.listbox(true);
     const [first, last] = this.around(), down = this.down();
     this.rows.style.height = `${Math.min(this.total * ROW, TALLEST)}px`;
     const kept = new Map([...this.rows.children].map((row) => [row.dataset.key, row]));

@@ -13,7 +13,7 @@ export class LogView {
     this.older = h("button", { type: "button", hidden: true, onclick: () => this.more() }, "Older");
     this.element.append(h("h1", {}, "Who did what"),
       h("div.bar", {}, h("button", { type: "button", onclick: () => this.verify() }, "Check the chain"), h("button.danger", { type: "button", onclick: () => this.erase() }, "Erase people …")),
-      this.head, h("div.scroll", {}, h("table.lines.log", {}, h("thead", {}, h("tr", {}, ["", "when (UTC)", "who", "what", ""].map((one) => h("th", { scope: "col" }, one)))), this.table)), this.older);
+      this.head, h("div.scroll", { tabindex: 0, role: "region", "aria-label": "Log" }, h("table.lines.log", {}, h("thead", {}, h("tr", {}, ["no.", "when (UTC)", "who", "what", "details"].map((one) => h("th", { scope: "col" }, one)))), this.table)), this.older);
   }
 
   async enter() {
@@ -67,7 +67,9 @@ export class LogView {
   }
 }
 
+const plain = (value) => (typeof value === "object" ? JSON.stringify(value) : value);
+
 function details(entry) {
   return Object.entries(entry).filter(([name, value]) => !OWN.includes(name) && value !== null && value !== "" && !(Array.isArray(value) && !value.length) && !(typeof value === "object" && !Array.isArray(value) && !Object.keys(value).length))
-    .map(([name, value]) => `${name}: ${typeof value === "object" ? JSON.stringify(value) : value}`).join(" · ");
+    .map(([name, value]) => `${name}: ${Array.isArray(value) ? value.map(plain).join(", ") : plain(value)}`).join(" · ");
 }

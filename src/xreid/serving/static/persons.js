@@ -5,6 +5,7 @@ import { post } from "./api.js";
 import { camera, count, fill, h, percent, span, tag, trouble, utc } from "./dom.js";
 import { picture } from "./moving.js";
 import { look } from "./look.js";
+import { row as oneRow } from "./rows.js";
 
 const MOST = 200; // what the server groups
 
@@ -41,7 +42,7 @@ function person(one, i) {
   const title = one.asked ? "The person searched for" : `Person ${i + 1}`;
   const sure = one.sightings.length > 1 ? [`, one person with ${percent(one.probability)}, weakest pair ${percent(one.weakest)}`, starred()] : "";
   return h("section.person", {}, h("h3", {}, title, h("small.soft", {}, ` ${count(one.sightings.length, "tracklet")}`, sure)),
-    h("ol.way", {}, one.sightings.map(({ tracklet: row, transition }) => h("li", {},
+    h("ol.way", oneRow("button"), one.sightings.map(({ tracklet: row, transition }) => h("li", {},
       transition && h("span.small.soft", { title: transition.why }, transition.judgement === "impossible" ? "✗ " : "→ "),
       row ? h("button.card.mini", { type: "button", title: utc(row), onclick: () => look(row) }, picture(row, 120), tag(row.modality), h("span.small", {}, camera(row)), h("span.soft.small", {}, span(row))) : h("span.card.mini", {}, "your file")))));
 }

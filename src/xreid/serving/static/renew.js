@@ -2,6 +2,7 @@
 // the focus stays, typed words stay, and what somebody folded stays folded.
 
 import { hear, real } from "./dom.js";
+import { oneStop } from "./rows.js";
 
 const PATIENCE_MS = 3000;
 
@@ -24,6 +25,7 @@ export function renew(place, ...children) {
   const at = document.activeElement, around = [];
   if (place.contains(at)) for (let one = at; one !== place; one = one.parentElement) around.push(one.parentElement);
   match(place, children.flat(3).filter(real).map((one) => (one instanceof Node ? one : document.createTextNode(one))));
+  oneStop(place);
   if (!around.length || document.activeElement === at) return;
   if (at.isConnected) at.focus({ preventScroll: true }); // it has moved
   else near(around.find((one) => one.isConnected));

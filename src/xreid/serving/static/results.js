@@ -5,6 +5,7 @@ import { camera, h, span, tag, utc } from "./dom.js";
 import { look } from "./look.js";
 import { clip } from "./moving.js";
 import { patch, renew } from "./renew.js";
+import { stop } from "./rows.js";
 
 export class Results {
   /** @param acts judge(hit, verdict), more(hit): search from it, example(row): take it along, context(): for its reasons; may: whether the person may judge */
@@ -31,7 +32,7 @@ export class Results {
     const { id } = hit.tracklet, says = JSON.stringify([hit, this.about.measured]);
     const old = before.get(id), card = old?.says === says ? old.card : this.card(hit, i);
     const drawn = { says, card: old && old.card !== card ? patch(old.card, card) : card };
-    drawn.card.tabIndex = i === this.at ? 0 : -1;
+    stop(drawn.card, i === this.at);
     this.drawn.set(id, drawn);
     return drawn.card;
   }
@@ -74,11 +75,11 @@ export class Results {
     card?.scrollIntoView({ block: "nearest" });
   }
 
-  /** Where Tab enters the list. */
+  /** Where Tab enters the list, and goes on to the buttons of that result. */
   stop(i) {
     const cards = this.list.children;
-    if (cards[this.at]) cards[this.at].tabIndex = -1;
-    if (cards[i]) cards[i].tabIndex = 0;
+    if (cards[this.at]) stop(cards[this.at], false);
+    if (cards[i]) stop(cards[i], true);
     this.at = i;
   }
 

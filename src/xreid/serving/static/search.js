@@ -1,38 +1,30 @@
 // The view "Search": filters and tracklets on one side, the query, its results and the case on the other.
 
-import { measuredLine, priorLine, summary } from "./answer.js";
-import { ask, get, post } from "./api.js";
+import { emptyGallery, measuredLine, priorLine, summary } from "./answer.js";
+import { get, post } from "./api.js";
 import { asked } from "./asked.js";
 import { caseBar, Current } from "./case.js";
 import { count, fill, h, short, tell, trouble } from "./dom.js";
-import { Filters } from "./filters.js";
-import { TrackletList } from "./list.js";
 import { look } from "./look.js";
-import { orderBox } from "./order.js";
+import { moreButton, orderBox } from "./order.js";
 import { PersonsBox } from "./persons.js";
+import { bodyOf, FIRST, fromAddress, ofFile, stillThere, toAddress } from "./question.js";
 import { renew } from "./renew.js";
 import { Results } from "./results.js";
-import { timeline } from "./timeline.js";
+import { Side } from "./side.js";
+import { marksOf, TimelineBox } from "./timeline.js";
 import { fromFile } from "./upload.js";
 import { watchFor } from "./watch.js";
 
-const MOST_EXAMPLES = 20, MOST_RESULTS = 2000; // what the server takes
-const STEP = 200;
-const ofFile = (one) => ({ ...one, uploaded: true, camera: null, start_s: null, end_s: null, labels: [] });
+const MOST_EXAMPLES = 20; // what the server takes
 
 export class SearchView {
   constructor(world) {
-    this.world = world;
-    this.may = world.role !== "viewer";
-    this.query = [];
-    this.answer = null;
-    this.order = { top: 30, rerank: 0 };
+    Object.assign(this, { world, may: world.role !== "viewer", query: [], answer: null, order: FIRST });
     this.current = new Current((row) => this.judged(row));
-    this.list = new TrackletList((row, more) => (this.may ? this.choose(row, more) : look(row)));
     const context = () => ({ query: this.query, body: (row) => this.bodyFor(row), uploads: world.gallery.uploads });
     this.results = new Results({ judge: (hit, verdict) => this.judge(hit, verdict), more: (hit) => this.choose(hit.tracklet, false), example: (row) => this.example(row), context }, this.may);
-    this.when = h("div", {});
-    this.whenBox = h("details.card.when", { open: true }, h("summary", {}, "Where and when"), this.when);
+    this.when = new TimelineBox((row) => this.goTo(row));
     this.persons = new PersonsBox();
     this.element = this.build();
     this.filters = this.filterBox.value();
@@ -41,18 +33,16 @@ export class SearchView {
   }
 
   build() {
-    const { gallery, cameras } = this.world;
-    this.filterBox = new Filters(gallery, cameras, (value) => { this.filters = value; this.list.load(value); this.world.moved(); this.search(); });
+    this.side = new Side(this.world, {
+      filtered: (value) => { this.filters = value; this.list.load(value); this.world.moved(); this.search(); },
+      choose: (row, more) => (this.may ? this.choose(row, more) : look(row)),
+    });
+    Object.assign(this, { list: this.side.list, filterBox: this.side.filters });
     this.file = h("input", { type: "file", accept: "image/*,video/*,.avi,.mkv,.ts", hidden: true, onchange: () => { if (this.file.files[0]) this.upload(this.file.files[0]); this.file.value = ""; } });
-    this.queryBox = h("div.query-box", {});
-    this.caseBox = h("div", {});
-    this.answerBox = h("div.answer-box", { "aria-busy": "false" });
-    this.head = h("div.bar.result-head", {});
-    const side = h("aside", { "aria-label": "Cameras, times and tracklets" },
-      h("details.side", { open: matchMedia("(min-width: 861px)").matches }, h("summary", {}, "Cameras, times, tracklets"), h("div.side-in", {}, this.filterBox.element, this.list.element)));
+    Object.assign(this, { queryBox: h("div.query-box", {}), caseBox: h("div", {}), head: h("div.bar.result-head", {}), answerBox: h("div.answer-box", { "aria-busy": "false" }) });
     this.showQuery();
     this.showAnswer();
-    return h("div.two-columns", {}, side, h("section.content", { "aria-label": "Search" }, this.queryBox, this.caseBox, this.head, this.answerBox, this.file));
+    return h("div.two-columns", {}, h("h1.unseen", {}, "Search"), this.side.element, h("section.content", { "aria-label": "Search" }, this.queryBox, this.caseBox, this.head, this.answerBox, this.file));
   }
 
   /** Take a tracklet, alone or with those chosen before; the second time it goes out again. */
@@ -67,6 +57,7 @@ export class SearchView {
       this.query = [row];
       this.current.leave();
       this.answer = null; // what was found of somebody else can be judged no more
+      this.side.chosen();
     }
     this.asks();
   }
@@ -96,12 +87,11 @@ export class SearchView {
 
   showQuery() {
     this.list.mark(this.query.map((one) => one.id));
-    asked(this.queryBox, this.query, { may: this.may, acts: { take: (row) => this.choose(row, true), choose: () => this.file.click(), clear: () => { this.query = []; this.asks(); }, watch: () => watchFor(this.body(), this.world.gallery) } });
+    asked(this.queryBox, this.query, { may: this.may, acts: { take: (row) => this.choose(row, true), choose: () => this.file.click(), list: () => this.side.toList(), clear: () => { this.query = []; this.asks(); }, watch: () => watchFor(this.body(), this.world.gallery) } });
   }
 
   body() {
-    const ids = (uploaded) => this.query.filter((one) => Boolean(one.uploaded) === uploaded).map((one) => one.id);
-    return { tracklets: ids(false), queries: ids(true), filters: this.filters, case: this.current.id, top: this.order.top, ...(this.order.rerank ? { rerank: this.order.rerank } : {}) };
+    return bodyOf(this.query, { filters: this.filters, file: this.current.id, order: this.order });
   }
 
   /** The search that found a result, with what had been said then; of the result itself that does not count for its reasons. */
@@ -144,18 +134,10 @@ export class SearchView {
   /** Examples that were erased meanwhile go out of the query. */
   async dropMissing() {
     const { tracklets, queries } = this.body(), before = this.query;
-    const left = await this.rows(tracklets, queries);
+    const left = await stillThere(tracklets, queries);
     if (this.query !== before) return;
     this.query = left;
     this.asks();
-  }
-
-  /** Those of the tracklets and queries that are still there. */
-  async rows(tracklets, queries) {
-    const all = [...tracklets.map((id) => get(`/tracklets/${id}`)), ...queries.map((id) => get(`/queries/${id}`).then(ofFile))];
-    const found = (await Promise.allSettled(all)).filter((one) => one.status === "fulfilled").map((one) => one.value);
-    if (found.length < all.length) tell(`${count(all.length - found.length, "example")} gone from the gallery`, "bad");
-    return found;
   }
 
   showAnswer() {
@@ -164,7 +146,7 @@ export class SearchView {
     if (!answer) {
       this.results.show([]);
       fill(this.head);
-      fill(this.answerBox, this.world.gallery.tracklets ? "" : h("div.card.empty", {}, h("b", {}, "This gallery is empty. "), "Take in footage under “Footage”, or on the command line: ", h("code", {}, "xreid gallery add GALLERY EMBEDDINGS")));
+      fill(this.answerBox, this.world.gallery.tracklets ? "" : emptyGallery(this.may && (() => this.world.open("Footage"))));
       return;
     }
     const said = this.current.judgements, found = answer.hits.length;
@@ -175,26 +157,22 @@ export class SearchView {
     const taught = answer.rejected || answer.examples > this.query.length;
     renew(this.answerBox,
       taught ? h("p.small", { id: "taught" }, `Searched with ${count(answer.examples, "tracklet")}, what you confirmed included; ${answer.rejected} rejected kept out.`) : "",
-      summary(answer), found ? measuredLine(answer) : "", this.whenBox,
+      summary(answer), found ? measuredLine(answer) : "", this.when.element,
       answer.measured && found ? this.persons.element : "",
       found ? this.results.list : h("div.card.empty", {}, h("b", {}, "No answer. "), "The filters let nothing through. Loosen them on the left."),
-      this.moreButton(),
+      this.more(),
       h("p.soft.small", { id: "what-it-means" }, answer.note));
     this.showTimeline();
   }
 
   showTimeline() {
-    const shown = new Set(), marks = [];
-    const put = (row, kind, why = "") => { if (!shown.has(row.id)) { shown.add(row.id); marks.push({ row, kind, why }); } };
-    this.query.filter((one) => !one.uploaded).forEach((row) => put(row, "query"));
-    const kind = (hit) => hit.verdict ?? (hit.transition?.judgement === "impossible" ? "impossible" : "open");
-    for (const hit of this.answer?.hits ?? []) put(hit.tracklet, kind(hit), hit.transition?.judgement === "impossible" ? hit.transition.why : "");
-    for (const row of this.current.confirmed) put(row, "confirmed");
-    renew(this.when, timeline(marks, (row) => {
-      const i = this.answer.hits.findIndex((hit) => hit.tracklet.id === row.id);
-      if (i >= 0) this.results.go(i);
-      else look(row, { may: this.may });
-    }));
+    this.when.show(marksOf(this.query, this.answer?.hits ?? [], this.current.confirmed));
+  }
+
+  goTo(row) {
+    const i = this.answer.hits.findIndex((hit) => hit.tracklet.id === row.id);
+    if (i >= 0) this.results.go(i);
+    else look(row, { may: this.may });
   }
 
   showCase() {
@@ -241,15 +219,12 @@ export class SearchView {
   }
 
   /** Further results, where there may be any. */
-  moreButton() {
-    const { top } = this.order, found = this.answer.hits.length;
-    if (found < top || found >= this.answer.searched || top >= MOST_RESULTS) return "";
-    const next = Math.min(MOST_RESULTS, Math.ceil((top + 1) / STEP) * STEP);
-    const go = async () => {
+  more() {
+    const found = this.answer.hits.length;
+    return moreButton(this.order.top, { found, searched: this.answer.searched }, async (next) => {
       await this.reorder({ ...this.order, top: next });
       if (this.order.top === next && this.answer?.hits[found]) this.results.go(found);
-    };
-    return h("p.bar", { "data-key": "more" }, h("button", { type: "button", onclick: go }, `Show ${Math.min(next - top, this.answer.searched - found).toLocaleString("en")} more`), h("span.soft.small", {}, `of ${this.answer.searched.toLocaleString("en")} searched`));
+    });
   }
 
   reorder(order) {
@@ -269,27 +244,18 @@ export class SearchView {
 
   /** What is shown, as an address: ids, never names. */
   address() {
-    const { tracklets, queries } = this.body(), said = new URLSearchParams();
-    if (tracklets.length) said.set("t", tracklets.join(","));
-    if (queries.length) said.set("q", queries.join(","));
-    if (this.current.id) said.set("case", this.current.id);
-    if (this.order.top !== 30) said.set("top", this.order.top);
-    if (this.order.rerank) said.set("rerank", this.order.rerank);
-    const filters = this.filterBox.asText();
-    if (filters) said.set("f", filters);
-    const text = said.toString();
-    return text && `?${text}`;
+    return toAddress(this.body(), this.filterBox.asText());
   }
 
   /** Show what an address says; the last one counts, in whatever order the answers come. */
   async arrive(said) {
     const turn = (this.arriving = Symbol("turn"));
     if ((this.address() || "?") === `?${said}`) return this.arrived();
-    const ids = (name) => (said.get(name) ?? "").split(",").filter((one) => /^[0-9a-f]{1,64}$/.test(one));
-    const [file, query] = await Promise.all([said.get("case") ? get(`/cases/${ids("case")[0]}`).catch(() => null) : undefined, this.rows(ids("t"), ids("q"))]);
+    const asked = fromAddress(said);
+    const [file, query] = await Promise.all([asked.file ? get(`/cases/${asked.file}`).catch(() => null) : undefined, stillThere(asked.tracklets, asked.queries)]);
     if (turn !== this.arriving) return;
-    this.order = { top: Number(said.get("top")) || 30, rerank: Number(said.get("rerank")) || 0 };
-    this.filters = this.filterBox.fromText(said.get("f") ?? "");
+    this.order = asked.order;
+    this.filters = this.filterBox.fromText(asked.filters);
     this.list.load(this.filters);
     this.current.leave();
     Object.assign(this, { query, answer: null });
@@ -306,15 +272,11 @@ export class SearchView {
   }
 
   leave() {
-    this.places = [scrollY, this.list.window.scrollTop, this.filterBox.element.scrollTop];
+    this.side.leave();
   }
 
-  /** Shown again, where it was. */
   returns() {
-    const [page, list, filters] = this.places ?? [0, 0, 0];
-    scrollTo(0, page);
-    Object.assign(this.list.window, { scrollTop: list });
-    Object.assign(this.filterBox.element, { scrollTop: filters });
+    this.side.returns();
   }
 
   /** The server is back: what failed is asked again, what stood still is shown again. */
@@ -326,7 +288,8 @@ export class SearchView {
 
   key(event) {
     if (event.key === "u" && this.may) this.file.click();
-    else if (event.key === "/") { this.element.querySelector("details.side").open = true; this.list.rows.focus(); }
+    else if (event.key === "/") this.side.toList();
+    else if (event.key === "t" && this.answer) this.when.focus();
     else if (event.key === "r" && this.answer?.hits.length) this.results.go(this.results.at);
     else return false;
     return true;

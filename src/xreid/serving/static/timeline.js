@@ -1,11 +1,42 @@
 // Where and when: one row per camera, one mark per tracklet, and the way of the person over the confirmed ones.
 
 import { h, isDate, moment, short, span } from "./dom.js";
+import { renew } from "./renew.js";
+import { row } from "./rows.js";
 
 const WORDS = { query: "searched for", open: "proposed", impossible: "not possible", confirmed: "confirmed", rejected: "rejected" };
-const ORDER = { rejected: 0, impossible: 1, open: 2, confirmed: 3, query: 4 };
 const LEAST_GAP_S = 60, GAP = 3; // a pause cut short, and how wide it is drawn, in hundredths
 const SVG = "http://www.w3.org/2000/svg";
+
+/** What of a search has a place in time: whom it is for, what it found, what was confirmed before. */
+export function marksOf(query, hits, confirmed) {
+  const marks = new Map(), put = (row, kind, why = "") => marks.has(row.id) || marks.set(row.id, { row, kind, why });
+  for (const row of query) if (!row.uploaded) put(row, "query");
+  for (const { tracklet, verdict, transition } of hits) {
+    const impossible = transition?.judgement === "impossible";
+    put(tracklet, verdict ?? (impossible ? "impossible" : "open"), impossible ? transition.why : "");
+  }
+  for (const row of confirmed) put(row, "confirmed");
+  return [...marks.values()];
+}
+
+/** The timeline of a search, in a fold; go is called with the row of a mark. */
+export class TimelineBox {
+  constructor(go) {
+    this.go = go;
+    this.inside = h("div", {});
+    this.element = h("details.card.when", { open: true }, h("summary", {}, "Where and when"), this.inside);
+  }
+
+  show(marks) {
+    renew(this.inside, timeline(marks, this.go));
+  }
+
+  focus() {
+    this.element.open = true;
+    this.inside.querySelector("button[tabindex='0']")?.focus();
+  }
+}
 
 /** @param marks [{row, kind: "query"|"confirmed"|"rejected"|"impossible"|"open", why}]; go is called with a row */
 export function timeline(marks, go) {
@@ -17,9 +48,9 @@ export function timeline(marks, go) {
   const name = (mark) => mark.row.camera ?? "?";
   const cameras = [...new Set(used.map(name))].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
   const line = (camera) => h("div.lane", { "data-key": camera }, h("span.lane-name", { title: camera }, camera === "?" ? "unknown" : short(camera, 13)), h("div.lane-track", {},
-    used.filter((mark) => name(mark) === camera).sort((a, b) => ORDER[a.kind] - ORDER[b.kind]).map((mark) => blip(mark, at, camera, go))));
+    used.filter((mark) => name(mark) === camera).sort((a, b) => a.row.start_s - b.row.start_s).map((mark) => blip(mark, at, camera, go))));
   const left = marks.length - used.length, there = (kind) => used.some((mark) => mark.kind === kind);
-  return h("div.timeline", {}, h("div.lanes-box", {}, cameras.map(line), h("div.gaps", { "aria-hidden": "true" }, axis.gaps.map(([from, to]) => h("i.gap", { style: { left: `${from}%`, width: `${to - from}%` } }))), way(used, cameras, at, name)), ticks(axis, dated),
+  return h("div.timeline", {}, h("div.lanes-box", { role: "toolbar", "aria-label": "Timeline, a row for each camera", ...row(".blip") }, cameras.map(line), h("div.gaps", { "aria-hidden": "true" }, axis.gaps.map(([from, to]) => h("i.gap", { style: { left: `${from}%`, width: `${to - from}%` } }))), way(used, cameras, at, name)), ticks(axis, dated),
     h("p.key.small.soft", {}, dated && h("b", {}, moment(axis.parts[0].from).slice(0, 10)), ["query", "confirmed", "open", "rejected", "impossible"].filter((kind) => kind !== "impossible" || there(kind)).map((kind) => h("span", {}, h(`i.blip.is-${kind}`), WORDS[kind])), left ? h("span", {}, `${left} without a time`) : ""));
 }
 

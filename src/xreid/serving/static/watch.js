@@ -2,10 +2,11 @@
 
 import { measuredLine, starred } from "./answer.js";
 import { ask, get, post } from "./api.js";
-import { camera, count, dialog, fill, h, percent, span, tag, tell, trouble } from "./dom.js";
+import { camera, count, dialog, fill, h, percent, span, sure, tag, tell, trouble } from "./dom.js";
 import { look } from "./look.js";
 import { clip, release } from "./moving.js";
 import { released, renew } from "./renew.js";
+import { row as oneRow } from "./rows.js";
 
 const WORDS = [["right", "✓ Right"], ["wrong", "✗ Wrong"], ["seen", "Seen"]];
 
@@ -26,7 +27,7 @@ export class WatchView {
       renew(this.people, people.length ? h("ul.plain-list", {}, people.map((one) => this.person(one)))
         : h("div.card.empty", {}, h("b", {}, "Nobody is watched for. "), this.may ? "Search for somebody, then choose “Watch for this person”." : ""));
       renew(this.said, alerts.some((one) => one.probability !== null) ? measuredLine(this.world.gallery) : "");
-      renew(this.alerts, alerts.length ? h("ol.hits", { "aria-label": "Alerts, newest first" }, alerts.map((one) => this.alert(one))) : h("p.soft", {}, "No alert yet."));
+      renew(this.alerts, alerts.length ? h("ol.hits", { "aria-label": "Alerts, newest first", ...oneRow("li") }, alerts.map((one) => this.alert(one))) : h("p.soft", {}, "No alert yet."));
     } catch (error) {
       if (turn === this.turn) renew(this.people, trouble(error, () => this.enter()));
     }
@@ -39,7 +40,7 @@ export class WatchView {
 
   person(one) {
     const stop = async () => {
-      if (!confirm(`Watch for “${one.name}” no more? The alerts stay.`)) return;
+      if (!(await sure(`Watch for “${one.name}” no more?`, ["The reason and the examples are taken off the list. The alerts stay."], "Take off the list"))) return;
       try { await ask("DELETE", `/watch/${encodeURIComponent(one.name)}`); this.enter(); } catch (error) { tell(error.message, "bad"); }
     };
     const cut = one.min_score !== null ? `score above ${one.min_score}` : `${Number((one.far * 1000).toPrecision(6))} false alarms in 1,000 tracklets`;
@@ -50,13 +51,21 @@ export class WatchView {
 
   alert(one) {
     const say = async (word) => { try { await ask("PUT", `/alerts/${one.id}`, { word }); this.enter(); this.world.alerts(); } catch (error) { tell(error.message, "bad"); } };
-    const row = one.tracklet;
-    return h(`li.card.hit${one.word === "right" ? ".confirmed" : one.word === "wrong" ? ".rejected" : ""}`, { "data-key": one.id },
+    const row = one.tracklet, see = () => row && look(row, { may: this.may });
+    const key = (event) => {
+      const word = this.may && { c: "right", x: "wrong" }[event.key];
+      if (event.altKey || event.ctrlKey || event.metaKey || !(word || (event.key === "Enter" && event.target.matches("li")))) return;
+      event.preventDefault();
+      event.stopPropagation();
+      if (word) say(word);
+      else see();
+    };
+    return h(`li.card.hit${one.word === "right" ? ".confirmed" : one.word === "wrong" ? ".rejected" : ""}`, { "data-key": one.id, tabindex: -1, onkeydown: key, "aria-label": [`Alert: ${one.person}`, row && camera(row), row && span(row), one.word ?? "new"].filter(Boolean).join(", ") },
       h("div.shot", {}, row ? clip(row) : h("div.pic.none", {}, "not in the gallery")),
       h("div.words", {}, h("div.line1", {}, h("b", {}, one.person), !one.word && h("span.badge", {}, "new")), row && h("div", {}, tag(row.modality), ` ${camera(row)}`), row && h("div.soft.small", {}, span(row)),
         h("div.odds", {}, one.probability === null ? h("span.soft.small", {}, this.world.gallery.calibrated ? "no probability" : "not calibrated") : h("span", {}, h("b", {}, percent(one.probability)), " the same person", starred()), h("span.soft.small", {}, `score ${one.score.toFixed(3)}`)),
         one.word && h("div.soft.small", {}, `${one.word}, said ${one.by}`),
-        h("div.acts", {}, this.may && WORDS.map(([word, text]) => h("button.judge", { type: "button", "aria-pressed": one.word === word, onclick: () => say(word) }, text)), row && h("button.plain", { type: "button", onclick: () => look(row, { may: this.may }) }, "Look"))));
+        h("div.acts", {}, this.may && WORDS.map(([word, text]) => h("button.judge", { type: "button", "aria-pressed": one.word === word, "aria-keyshortcuts": { right: "c", wrong: "x" }[word], title: { right: "Right (c)", wrong: "Wrong (x)" }[word], onclick: () => say(word) }, text)), row && h("button.plain", { type: "button", onclick: see }, "Look"))));
   }
 
   async check() {
