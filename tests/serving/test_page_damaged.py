@@ -1,0 +1,61 @@
+"""A damaged case on the page: seen, explained, deleted by those who may."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from tests.serving.browsing import Visit, expect, needs_chromium
+from tests.serving.conftest import Running, Tokens
+
+pytestmark = needs_chromium
+Start = Callable[..., Running]
+
+
+def _broken(running: Running) -> tuple[str, Path]:
+    """A case whose file somebody has damaged: its id and its file."""
+    cases = running.site.cases
+    case = cases.open(title="Hat", note="", owner="anna", tracklets=(), queries=())
+    path = cases.folder / f"{case.id}.json"
+    path.write_text(path.read_text().replace('"owner"', '"owned"'))
+    return case.id, path
+
+
+def test_it_is_deleted_when_somebody_says_so_twice(chromium: Any, run_server: Start) -> None:
+    running = run_server()
+    name, path = _broken(running)
+    visit = Visit(chromium, running, "/#/cases")
+    page = visit.page
+    expect(page.locator(".failed")).to_contain_text(f"cases/{name}.json is damaged")
+    page.get_by_role("button", name="Delete").click()
+    asked = page.get_by_role("dialog", name="Delete the damaged case?")
+    expect(asked).to_contain_text("everything that was confirmed and rejected in it are lost")
+    expect(asked.get_by_role("button", name="Keep")).to_be_focused()
+    visit.photo("damaged-asked")
+    page.keyboard.press("Escape")
+    expect(asked).to_have_count(0)
+    assert path.exists(), "Escape keeps it"
+    # The same at its own address.
+    page.evaluate(f"location.hash = '#/cases/{name}'")
+    expect(page.get_by_role("heading", name="Damaged case")).to_be_visible()
+    visit.photo("damaged-opened")
+    page.get_by_role("button", name="Delete").click()
+    asked.get_by_role("button", name="Delete for good").click()
+    expect(page.get_by_text("No case yet.")).to_be_visible()
+    assert not path.exists()
+    entry = page.evaluate("fetch('/api/v1/audit?limit=1').then((r) => r.json())")["entries"][0]
+    assert (entry["what"], entry["case"], entry["damaged"]) == ("case deleted", name, True)
+    visit.close(complaints=("422",))
+
+
+def test_a_viewer_sees_it_and_cannot_delete_it(chromium: Any, run_server: Start, tokens: Tokens) -> None:
+    running = run_server(token_file=tokens.file)
+    _broken(running)
+    visit = Visit(chromium, running, "/#/cases")
+    page = visit.page
+    page.get_by_label("your token").fill(tokens.viewer)
+    page.get_by_role("button", name="Sign in").click()
+    expect(page.locator(".failed")).to_contain_text("is damaged")
+    assert page.get_by_role("button", name="Delete").count() == 0
+    visit.close(complaints=("401",))
