@@ -163,7 +163,8 @@ def test_what_was_made_ready_of_erased_people_goes_too(gallery: Gallery) -> None
 
 def test_the_check_finds_damage_and_who_came_back(gallery: Gallery, tmp_path: Path) -> None:
     assert list(check_gallery(gallery)) == []
-    gallery.append(make_set(12, seed=0, prefix="a").take([4, 5, 6]), name="another cut")
+    cut = make_set(12, seed=0, prefix="a").take([4, 5, 6])
+    gallery.adopt(replace(gallery.sets[0], key="0" * 16, name="another cut", rows=3), cut, labels={})
     (fault,) = check_gallery(gallery)
     assert "another cut" in fault
     assert "1 tracklets" in fault

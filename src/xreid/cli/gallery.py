@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class AddOptions(GalleryOptions):
-    """Append embeddings to a gallery, which is made where missing.
+    """Append embeddings to a gallery, which is made where missing; of a set that has grown, what is new.
 
     Attributes:
         embeddings: Folders written by `xreid embed`, all of the gallery's model.
@@ -122,7 +122,8 @@ def _add(options: AddOptions) -> None:
         if stored is None:
             print(f"{path} is in {options.gallery} already: nothing appended")
         else:
-            print(f"appended {stored.key[:8]} ({name}): {_counted(stored.rows, 'tracklet')}")
+            out = f"; {stored.erased} that were erased here stay out" if stored.erased else ""
+            print(f"appended {stored.key[:8]} ({name}): {_counted(stored.rows, 'tracklet')}{out}")
     print(_size(gallery))
     check_after_append(gallery)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from xreid.core.errors import DataError, ProtocolError
-from xreid.core.files import atomic_folder, read_json, sha256_of_file
+from xreid.core.files import atomic_folder, read_json, sha256_of_file, sha256_of_value
 from xreid.core.grown import read_grown
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 
@@ -52,6 +53,19 @@ class EmbeddingOrigin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Piece:
+    """Rows of a set that were embedded together; a set that grew has several, one after the other.
+
+    Attributes:
+        key: `content_key` of the rows as they were embedded; it stays when some of them go.
+        rows: How many are left.
+    """
+
+    key: str
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class EmbeddingSet:
     """N embedded tracklets.
 
@@ -60,12 +74,14 @@ class EmbeddingSet:
         table: The N tracklets, row i beside vector i.
         origin: What made the vectors.
         calibration: What calibration.json of the checkpoint said (evaluation/calibration.py); None without.
+        pieces: How it grew, in order of its rows; empty where it was embedded at once.
     """
 
     vectors: npt.NDArray[np.float32]
     table: TrackletTable
     origin: EmbeddingOrigin
     calibration: dict[str, Any] | None = None
+    pieces: tuple[Piece, ...] = ()
 
     def __post_init__(self) -> None:
         v = self.vectors
@@ -76,6 +92,8 @@ class EmbeddingSet:
                 expected=f"float32 [{len(self.table)}, {width}]",
                 got=f"{v.dtype} {list(v.shape)}",
             )
+        if self.pieces and sum(piece.rows for piece in self.pieces) != len(self.table):
+            raise DataError("the pieces of the embeddings do not fit their table", todo="Embed again.")
         norms = np.linalg.norm(v, axis=1)
         if not np.allclose(norms, 1.0, atol=1e-3):  # also false for NaN
             bad = int(np.flatnonzero(~np.isclose(norms, 1.0, atol=1e-3))[0])
@@ -88,7 +106,8 @@ class EmbeddingSet:
 
     def take(self, indices: Sequence[int]) -> EmbeddingSet:
         """The given rows in the given order."""
-        return replace(self, vectors=self.vectors[list(indices)], table=self.table.take(indices))
+        vectors, table = self.vectors[list(indices)], self.table.take(indices)
+        return replace(self, vectors=vectors, table=table, pieces=())
 
     def save(self, folder: Path) -> None:
         """Write vectors.npy, tracklets.parquet and embedding.json as one folder, atomically."""
@@ -99,6 +118,8 @@ class EmbeddingSet:
             meta["vectors_sha256"] = sha256_of_file(temporary / "vectors.npy")
             if self.calibration is not None:
                 meta["calibration"] = self.calibration
+            if self.pieces:
+                meta["pieces"] = [[piece.key, piece.rows] for piece in self.pieces]
             (temporary / "embedding.json").write_text(json.dumps(meta, indent=2) + "\n", encoding="utf-8")
 
     @classmethod
@@ -126,6 +147,7 @@ class EmbeddingSet:
         try:
             origin = origin_from(meta["origin"])
             root, expected = Path(meta["root"]), meta["vectors_sha256"]
+            pieces = tuple(Piece(key=str(key), rows=int(rows)) for key, rows in meta.get("pieces", []))
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(
                 f"{folder / 'embedding.json'} is damaged", got=str(error), todo="Embed again."
@@ -144,7 +166,15 @@ class EmbeddingSet:
             table=replace(table, licence=origin.licence),
             origin=origin,
             calibration=meta.get("calibration"),
+            pieces=pieces,
         )
+
+
+def content_key(embeddings: EmbeddingSet) -> str:
+    """16 hexadecimal digits of a hash of vectors, tracklets and origin; not of where the frames lie."""
+    vectors = hashlib.sha256(np.ascontiguousarray(embeddings.vectors).tobytes()).hexdigest()
+    rows = [[getattr(row, field) for field in Tracklet.__dataclass_fields__] for row in embeddings.table]
+    return sha256_of_value([vectors, rows, asdict(embeddings.origin)])[:16]
 
 
 def origin_from(plain: Mapping[str, Any]) -> EmbeddingOrigin:

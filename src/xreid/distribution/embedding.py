@@ -104,32 +104,35 @@ def embed_on_cluster(
     from xreid.inference.checkpoint import load_checkpoint
 
     config = config or EmbedConfig()
-    job = EmbedJob(Embedder(load_checkpoint(checkpoint), table, config=config), out.absolute())
-    if job.is_done():
-        note(f"{out} already holds these embeddings")
-        job.clear()
+    model, out = load_checkpoint(checkpoint), out.absolute()
+    whole = EmbedJob(Embedder(model, table, config=config), out)
+    todo, is_done = whole.look(note)
+    if is_done:
         return EmbeddingSet.load(out)
-    job.prepare(note)
-    with atomic_file(job.folder / _TABLE) as temporary:
-        write_table(table, temporary)
-    arguments = {
-        "checkpoint": str(checkpoint.absolute()),
-        "table": str(job.folder / _TABLE),
-        "root": str(table.root.absolute()),
-        "source": table.source,
-        "licence": table.licence,
-        "out": str(job.out),
-        "config": asdict(config),
-        "device": device,
-        "threads": threads,
-    }
-    missing = job.missing(range(len(job.parts)))
-    done, replaced = len(table) - sum(len(job.parts[n]) for n in missing), 0
-    tell(done, len(table))
-    for row in do_all(missing, PartEmbedder, arguments, cluster=cluster):
-        done, replaced = done + int(row["tracklets"]), replaced + int(row["replaced"])
+    table = table.take(todo)
+    job = EmbedJob(Embedder(model, table, config=config), out, known=whole.known)
+    with job.alone():
+        job.prepare(note)
+        with atomic_file(job.folder / _TABLE) as temporary:
+            write_table(table, temporary)
+        arguments = {
+            "checkpoint": str(checkpoint.absolute()),
+            "table": str(job.folder / _TABLE),
+            "root": str(table.root.absolute()),
+            "source": table.source,
+            "licence": table.licence,
+            "out": str(job.out),
+            "config": asdict(config),
+            "device": device,
+            "threads": threads,
+        }
+        missing = job.missing(range(len(job.parts)))
+        done, replaced = len(table) - sum(len(job.parts[n]) for n in missing), 0
         tell(done, len(table))
-    if replaced:
-        note(f"{replaced} unreadable frames were replaced by their neighbours")
-    job.finish()
+        for row in do_all(missing, PartEmbedder, arguments, cluster=cluster):
+            done, replaced = done + int(row["tracklets"]), replaced + int(row["replaced"])
+            tell(done, len(table))
+        if replaced:
+            note(f"{replaced} unreadable frames were replaced by their neighbours")
+        job.finish()
     return EmbeddingSet.load(out)

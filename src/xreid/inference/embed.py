@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,6 +29,7 @@ from xreid.data.names import SIMULATION_LICENCE
 from xreid.data.sampling import FrameSampling
 from xreid.inference.background import ahead
 from xreid.inference.checkpoint import LoadedModel, SamplingChoice
+from xreid.inference.growth import alone_in, grown, in_order, look, row_hash
 from xreid.inference.processes import Processes
 
 Vectors = npt.NDArray[np.float32]
@@ -207,10 +208,13 @@ def embed_tracklets(
 ) -> EmbeddingSet:
     """Embed a table into the folder `out`; killed and called again, it goes on where it was.
 
+    Of a table that has grown since `out` was written only the rest is embedded, and stands after what is
+    there; rows of ingested footage that are gone from the table go (see `growth`).
+
     Args:
         model: The model, on this process's device.
         table: The tracklets; all processes get the same.
-        out: Folder to write; must not hold other embeddings.
+        out: Folder to write; must not hold other embeddings than of this data.
         config: What to compute.
         processes: This process among those of the job; default alone.
         workers: Loader processes of this process.
@@ -227,23 +231,24 @@ def embed_tracklets(
         XReidError: `out` cannot be written.
     """
     me = processes or Processes(device=model.device)
-    embedder = Embedder(model, table, config=config or EmbedConfig(), workers=workers, transform=transform)
-    job = EmbedJob(embedder, out)
-    if me.broadcast(job.is_done() if me.is_first else None):
-        note(f"{out} already holds these embeddings")
-        if me.is_first:
-            job.clear()  # left, if killed right after the set was written
+    config = config or EmbedConfig()
+    whole = EmbedJob(Embedder(model, table, config=config, transform=transform), out)
+    todo, done = me.broadcast(whole.look(note) if me.is_first else None)
+    if done:
         return EmbeddingSet.load(out)
-    if me.is_first:
-        job.prepare(note)
-    me.wait()
-    mine = list(range(len(job.parts)))[me.rank :: me.size]
-    job.make(mine, tell=tell)
-    if embedder.reader.replaced:
-        note(f"{embedder.reader.replaced} unreadable frames were replaced by their neighbours")
-    me.wait()
-    if me.is_first:
-        job.finish()
+    embedder = Embedder(model, table.take(todo), config=config, workers=workers, transform=transform)
+    job = EmbedJob(embedder, out, known=whole.known)
+    with job.alone() if me.is_first else nullcontext():
+        if me.is_first:
+            job.prepare(note)
+        me.wait()
+        mine = list(range(len(job.parts)))[me.rank :: me.size]
+        job.make(mine, tell=tell)
+        if embedder.reader.replaced:
+            note(f"{embedder.reader.replaced} unreadable frames were replaced by their neighbours")
+        me.wait()
+        if me.is_first:
+            job.finish()
     me.wait()
     return EmbeddingSet.load(out)
 
@@ -254,53 +259,72 @@ class EmbedJob:
     A part is a range of rows and a file beside `out`; what is on disk is not made again.
 
     Args:
-        embedder: Over the whole table.
+        embedder: Over the rows that are to be embedded.
         out: The set's folder.
+        known: Rows that are embedded already.
     """
 
-    def __init__(self, embedder: Embedder, out: Path) -> None:
-        self.embedder, self.out = embedder, out
+    def __init__(self, embedder: Embedder, out: Path, *, known: EmbeddingSet | None = None) -> None:
+        self.embedder, self.out, self.known = embedder, out, known
         self.folder = out.parent / f".{out.name}.parts"
         count, size = len(embedder.table), embedder.config.tracklets_per_part
         self.parts = [range(start, min(start + size, count)) for start in range(0, count, size)]
 
-    def is_done(self) -> bool:
-        """Whether `out` holds the result.
+    def look(self, note: Callable[[str], None]) -> tuple[tuple[int, ...], bool]:
+        """The rows that `out` lacks, and whether it holds the table; what it holds becomes `known`.
 
         Raises:
             ConfigError: It holds something else.
         """
-        if not self.out.exists():
-            return False
-        try:
-            found = EmbeddingSet.load(self.out)
-        except DataError as error:
-            raise ConfigError(
-                f"{self.out} exists and is no embedding set", todo="Choose another folder."
-            ) from error
-        same = found.origin.key == self.embedder.origin.key
-        if same and table_hash(found.table) == table_hash(self.embedder.table):
-            return True
-        raise ConfigError(
-            f"{self.out} holds embeddings of another model, other options or other tracklets",
-            todo="Choose another folder, or remove that one.",
-        )
+        table = self.embedder.table
+        growth = look(self.out, table, self.embedder.origin)
+        if growth.is_done:
+            note(f"{self.out} already holds these embeddings")
+            self.clear()  # left, if killed right after the set was written
+            return (), True
+        self.known = growth.known
+        if self.known is not None or growth.gone:
+            count = 0 if self.known is None else len(self.known)
+            note(f"{count} tracklets are embedded already, {growth.gone} are gone")
+        if self.known is not None and not growth.todo:
+            with self.alone():
+                self.known.save(self.out)
+                self.clear()
+            return (), True
+        return in_order(growth, table, self._begun()), False
+
+    def alone(self) -> AbstractContextManager[None]:
+        """Keep other processes from this job.
+
+        Raises:
+            ConfigError: Another process embeds into `out`.
+        """
+        return alone_in(self.folder, self.out)
 
     def prepare(self, note: Callable[[str], None]) -> None:
         """Make the folder of parts; parts of another job are dropped, those of this one kept."""
         _note_unseen(self.embedder, note)
-        if self.folder.exists():
-            try:
-                same = read_json(self.folder / _JOB) == self._identity()
-            except DataError:
-                same = False
-            if same:
-                for stray in self.folder.glob(".*"):  # half-written by a process that was killed
-                    stray.unlink(missing_ok=True)
-                note(f"going on with the parts in {self.folder}")
-                return
-            shutil.rmtree(self.folder)
-        write_json(self.folder / _JOB, self._identity())
+        begun = self._begun()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        rows = [row_hash(row) for row in self.embedder.table]
+        if begun and begun == rows[: len(begun)]:
+            for stray in self.folder.glob(".*"):  # half-written by a process that was killed
+                stray.unlink(missing_ok=True)
+            note(f"going on with the parts in {self.folder}")
+        else:
+            for entry in self.folder.iterdir():
+                entry.unlink()
+        if begun != rows:
+            write_json(self.folder / _JOB, {**self._identity(), "rows": rows})
+
+    def _begun(self) -> list[str]:
+        """The rows of the job with the same options that was begun here."""
+        try:
+            found = read_json(self.folder / _JOB)
+            rows: list[str] = found.pop("rows")
+            return rows if found == self._identity() else []
+        except (DataError, AttributeError, KeyError):
+            return []
 
     def missing(self, numbers: Iterable[int]) -> list[int]:
         """Those of these parts that are not on disk."""
@@ -325,9 +349,14 @@ class EmbedJob:
             tell(done, total)
 
     def finish(self) -> None:
-        """Write the set from all its parts."""
-        vectors = np.concatenate([np.load(self._file(number)) for number in range(len(self.parts))])
-        EmbeddingSet(vectors=vectors, table=self.embedder.table, origin=self.embedder.origin).save(self.out)
+        """Write the set from what was known and all parts."""
+        made = self.known
+        if self.parts:
+            vectors = np.concatenate([np.load(self._file(number)) for number in range(len(self.parts))])
+            new = EmbeddingSet(vectors=vectors, table=self.embedder.table, origin=self.embedder.origin)
+            made = new if made is None else grown(made, new)
+        assert made is not None
+        made.save(self.out)
         self.clear()
 
     def clear(self) -> None:
@@ -353,7 +382,6 @@ class EmbedJob:
             "batch": config.clips_per_batch,
             "part": config.tracklets_per_part,
             "on_unreadable": config.on_unreadable,
-            "tracklets": table_hash(self.embedder.table),
         }
 
 

@@ -17,13 +17,14 @@ from pathlib import Path
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingSet, require_same_origin
+from xreid.core.embeddings import EmbeddingSet, content_key, require_same_origin
 from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.gallery_address import open_store
 from xreid.retrieval.gallery_answers import GalleryAnswers
+from xreid.retrieval.gallery_lacking import lacking
 from xreid.retrieval.gallery_receipts import Receipt, Request, now, receipt_of
-from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, content_key, last_seen_s, valid_labels
+from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, last_seen_s, valid_labels
 
 __all__ = ["Entry", "Filter", "Found", "Gallery", "Receipt", "StoredSet", "content_key"]
 
@@ -55,7 +56,9 @@ class Gallery(GalleryAnswers):
     def append(
         self, embeddings: EmbeddingSet, *, name: str, labels: Collection[str] = ()
     ) -> StoredSet | None:
-        """Append an embedding set.
+        """Append an embedding set; of one that has grown since, what is new.
+
+        Whoever was erased, or was too old, does not come back: rows of vectors that a receipt names stay out.
 
         Args:
             embeddings: The set.
@@ -63,23 +66,28 @@ class Gallery(GalleryAnswers):
             labels: Labels of all its tracklets.
 
         Returns:
-            The stored set; None where it was in already (also where people have been erased from it since).
+            The stored set, of what is new; None where all was in already, or was and is erased.
 
         Raises:
             ProtocolError: Another model or preprocessing made it.
             XReidError: The gallery cannot be written.
         """
-        stored = StoredSet(
-            key=content_key(embeddings),
-            name=name,
-            revision=0,
-            rows=len(embeddings),
-            erased=0,
-            appended=now(),
-            labels=valid_labels(labels),
-        )
+        marks = valid_labels(labels)
         with self._store.changing():
-            return self._adopt(stored, embeddings, labels={})
+            new = lacking(embeddings, known=self.sets, receipts=self.receipts([]))
+            if new is None:
+                return None
+            stored = StoredSet(
+                key=new.keys[0],
+                name=name,
+                revision=0,
+                rows=len(new.embeddings),
+                erased=new.erased,
+                appended=now(),
+                labels=marks,
+                contents=new.keys[1:],
+            )
+            return self._adopt(stored, new.embeddings, labels={})
 
     def label(
         self, ids: Collection[str], *, add: Collection[str] = (), remove: Collection[str] = ()

@@ -13,13 +13,13 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, content_key
 from xreid.core.errors import ConfigError
 from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import TrackletTable
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_folder import NEXT
-from xreid.retrieval.gallery_rows import StoredSet, content_key
+from xreid.retrieval.gallery_rows import StoredSet
 
 Make = Callable[[TrackletTable, Path], EmbeddingSet]
 _ROUNDS = 100

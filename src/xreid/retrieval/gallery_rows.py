@@ -10,11 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import ConfigError, ProtocolError
-from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.columns import UNIX_FROM_S
 from xreid.retrieval.typed import record
@@ -132,13 +128,6 @@ def require_sets(wanted: Sequence[str], sets: Sequence[StoredSet]) -> None:
 def row_id(key: str, name: str) -> str:
     """The id of the tracklet of that name in the set of that key."""
     return hashlib.sha256(f"{key}\0{name}".encode()).hexdigest()[:ID_DIGITS]
-
-
-def content_key(embeddings: EmbeddingSet) -> str:
-    """16 hexadecimal digits of a hash of vectors, tracklets and origin; not of where the frames lie."""
-    vectors = hashlib.sha256(np.ascontiguousarray(embeddings.vectors).tobytes()).hexdigest()
-    rows = [[getattr(row, field) for field in Tracklet.__dataclass_fields__] for row in embeddings.table]
-    return sha256_of_value([vectors, rows, asdict(embeddings.origin)])[:16]
 
 
 def valid_labels(labels: Iterable[str]) -> tuple[str, ...]:

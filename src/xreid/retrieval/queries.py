@@ -9,12 +9,12 @@ from typing import Literal
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingSet, require_same_origin
+from xreid.core.embeddings import EmbeddingSet, content_key, require_same_origin
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery import Gallery
-from xreid.retrieval.gallery_rows import Entry, content_key, row_id
+from xreid.retrieval.gallery_rows import Entry, row_id
 
 Fusion = Literal["mean", "max"]
 

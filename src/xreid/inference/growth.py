@@ -1,0 +1,186 @@
+"""An embedding set that grows with its tracklets: only what is new is embedded.
+
+What `xreid ingest` writes gains rows while cameras are watched, and loses those that are too old. The set in
+the same folder follows: rows that are there keep their vectors, rows that are gone go.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, Piece, content_key
+from xreid.core.errors import ConfigError, DataError, XReidError
+from xreid.core.files import sha256_of_value
+from xreid.core.tracklets import Tracklet, TrackletTable
+
+_STRAY_S = 3600.0  # what a killed process left half-written is older than that
+_INGESTED = ("recordings", "ingest.json", "moments.parquet")  # one of them lies in a folder of `xreid ingest`
+
+
+@dataclass(frozen=True, kw_only=True)
+class Growth:
+    """What a folder holds of a table, and what it lacks.
+
+    Attributes:
+        known: The rows that are there and in the table; None where there are none.
+        todo: Numbers of the table's rows that are not there.
+        gone: How many rows are there and not in the table.
+    """
+
+    known: EmbeddingSet | None
+    todo: tuple[int, ...]
+    gone: int = 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether the folder holds the table."""
+        return not self.todo and not self.gone
+
+
+def look(out: Path, table: TrackletTable, origin: EmbeddingOrigin) -> Growth:
+    """Compare a folder with a table.
+
+    Args:
+        out: Of the embedding set; may be missing.
+        table: What it is to hold.
+        origin: What is to make the vectors.
+
+    Raises:
+        ConfigError: It holds something else, or what another model made.
+    """
+    _restore(out)
+    if not out.exists():
+        return Growth(known=None, todo=tuple(range(len(table))))
+    try:
+        found = EmbeddingSet.load(out)
+    except DataError as error:
+        raise ConfigError(f"{out} exists and is no embedding set", todo="Choose another folder.") from error
+    if found.origin.key != origin.key:
+        raise ConfigError(
+            f"{out} holds embeddings of another model or other options",
+            todo="Choose another folder, or remove that one.",
+        )
+    growth = _compare(found, table)
+    if not growth.is_done and not _may_grow(found, growth, table, origin.source):
+        raise ConfigError(
+            f"{out} holds embeddings of other tracklets", todo="Choose another folder, or remove that one."
+        )
+    return growth
+
+
+def grown(known: EmbeddingSet, new: EmbeddingSet) -> EmbeddingSet:
+    """A set with further rows after its own."""
+    pieces = known.pieces or (Piece(key=content_key(known), rows=len(known)),)
+    return replace(
+        known,
+        vectors=np.concatenate([known.vectors, new.vectors]),
+        table=replace(new.table, rows=known.table.rows + new.table.rows),
+        origin=new.origin,
+        pieces=(*pieces, Piece(key=content_key(new), rows=len(new))),
+    )
+
+
+def in_order(growth: Growth, table: TrackletTable, begun: Sequence[str]) -> tuple[int, ...]:
+    """The rows that are to be done, those of a job that was begun first: its parts are of use.
+
+    Args:
+        growth: What is lacking.
+        table: The table.
+        begun: `row_hash` of the rows of that job, in its order.
+    """
+    places = {row_hash(table[number]): number for number in growth.todo}
+    if not begun or any(one not in places for one in begun):
+        return growth.todo
+    first = [places[one] for one in begun]
+    return (*first, *(number for number in growth.todo if number not in set(first)))
+
+
+def row_hash(row: Tracklet) -> str:
+    """Of what decides a row's vector, and whose it is; not of the frames' bytes."""
+    return sha256_of_value([row.name, row.identity, row.camera, row.modality.value, row.subset, row.frames])[
+        :24
+    ]
+
+
+@contextmanager
+def alone_in(folder: Path, out: Path) -> Iterator[None]:
+    """Keep other processes from embedding into `out` as long as the block runs.
+
+    Args:
+        folder: Of the parts; it is made.
+        out: Of the set.
+
+    Raises:
+        ConfigError: Another process does.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise XReidError(f"cannot write {folder}: {error.strerror}", todo="Choose another folder.") from error
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        os.close(handle)
+        raise ConfigError(
+            f"another process is embedding into {out}", todo="Wait for it, or end it."
+        ) from error
+    except OSError:
+        pass  # a file system without locks
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _compare(found: EmbeddingSet, table: TrackletTable) -> Growth:
+    rows = {row_hash(row): number for number, row in enumerate(table)}
+    places = [rows.get(row_hash(row)) for row in found.table]
+    stay = [place for place, number in enumerate(places) if number is not None]
+    here = {number for number in places if number is not None}
+    todo = tuple(number for number in range(len(table)) if number not in here)
+    if not stay:
+        return Growth(known=None, todo=todo, gone=len(found))
+    numbers = [number for number in places if number is not None]
+    kept = found if len(stay) == len(found) else _without(found, stay)
+    known = replace(kept, table=table.take(numbers))
+    return Growth(known=known, todo=todo, gone=len(found) - len(stay))
+
+
+def _without(found: EmbeddingSet, stay: Sequence[int]) -> EmbeddingSet:
+    """Some rows of a set; its pieces keep their keys."""
+    pieces, start = list[Piece](), 0
+    for piece in found.pieces or (Piece(key=content_key(found), rows=len(found)),):
+        rows = sum(start <= place < start + piece.rows for place in stay)
+        pieces += [replace(piece, rows=rows)] if rows else []
+        start += piece.rows
+    return replace(found.take(stay), pieces=tuple(pieces))
+
+
+def _may_grow(found: EmbeddingSet, growth: Growth, table: TrackletTable, source: str) -> bool:
+    """Whether it is the same data, some time later, and not other data."""
+    if (found.table.root, found.origin.source) != (table.root, source):
+        return False
+    if not growth.gone:
+        return True
+    ingested = any((table.root / name).exists() for name in _INGESTED)
+    names = {row.name for row in found.table} & {row.name for row in table}
+    return ingested and (growth.known is not None or not names)
+
+
+def _restore(out: Path) -> None:
+    """Put back what a process had moved away that was killed before it put the new set there."""
+    for stray in out.parent.glob(f".{out.name}.*"):
+        if stray.name.startswith(f".{out.name}.old.") and (stray / "old").is_dir() and not out.exists():
+            (stray / "old").rename(out)
+        if stray.is_dir() and stray.suffix != ".parts" and stray.lstat().st_mtime < time.time() - _STRAY_S:
+            shutil.rmtree(stray, ignore_errors=True)
