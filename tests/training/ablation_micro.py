@@ -42,10 +42,11 @@ def asked(seeds: int = 2, **changes: Any) -> AblationConfig:
     return AblationConfig(**{**usual, **changes})
 
 
-def run(names: str, data: Path, out: Path, *, jobs: int = 0, **changes: Any) -> Ablation:
+def run(names: str, data: Path, out: Path, *, jobs: int = 0, train: bool = True, **changes: Any) -> Ablation:
     """Ablate, by default in this process."""
     machine = Machine(jobs=jobs, device="cpu", threads=1, cache_mib=16)
-    return ablate(tables_named(names.split()), asked(**changes), data=data, out=out, machine=machine)
+    tables = tables_named(names.split())
+    return ablate(tables, asked(**changes), data=data, out=out, machine=machine, train=train)
 
 
 def run_and_die(names: str, data: Path, out: Path, count: int) -> None:

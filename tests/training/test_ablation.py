@@ -354,6 +354,7 @@ def test_figures_of_strides_are_curves() -> None:
         for row in TABLES["fig5"].rows
     ]
     results = {"rows": rows, "axis": "S", "directions": ["I2V", "V2I"], "title": "t", "seeds": [0, 1]}
+    results["protocol"] = None
     panel = draw(results).axes[0]
     assert list(panel.get_xticks()) == [0, 1, 2, 3, 4]
     assert len(panel.lines[0].get_xdata()) == 4  # the missing one is left out

@@ -35,12 +35,15 @@ def test_rows_of_several_tables_are_one_configuration(scale: str) -> None:
     assert row("table3", "+ CPC", scale=scale) == row("table4", "CPC", scale=scale)
     assert row("table3", "+ CPC", scale=scale) == row("table5", "none", scale=scale)
     assert row("table3", "+ MII", scale=scale) == row("table5", "all", scale=scale)
+    assert row("table4", "vanilla", scale=scale) == row("rivals", "image", scale=scale)
+    assert row("table3", "baseline", scale=scale) == row("rivals", "baseline", scale=scale)
+    assert row("table3", "+ MII", scale=scale) == row("rivals", "paper", scale=scale)
     assert row("fig4", "S = 1", scale=scale) == row("fig5", "S = 2", scale=scale)
 
 
 def test_table_4_is_about_the_memories() -> None:
     expected = {
-        "vanilla": (False, "own", "own", "once"),
+        "vanilla": (False, "cross", "both", "once"),  # not read
         "textual prompts": (True, "none", "own", "prompts"),
         "visual memories": (True, "own", "own", "once"),
         "cross-modal update": (True, "cross", "own", "once"),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xreid.core.files import atomic_file
-from xreid.training.ablation_text import SHOWN, Results, row_name
+from xreid.training.ablation_text import SHOWN, Results, origin, row_name
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which colour-blind people can tell apart; marks differ too
 _STYLES: Mapping[str, tuple[str, str]] = {"Rank-1": ("#0072B2", "o"), "mAP": ("#D55E00", "s")}
-_INK, _LINE = "#1b2330", "#d5dae2"
+_INK, _QUIET, _LINE = "#1b2330", "#5b6675", "#d5dae2"
 
 
 def write_figure(results: Results, folder: Path) -> None:
@@ -39,7 +40,7 @@ def draw(results: Results) -> Figure:
 
     curves = bool(results["axis"]) and all(row["x"] is not None for row in results["rows"])
     directions, count = results["directions"], len(results["rows"])
-    height = 3.4 if curves else 1.5 + 0.48 * count
+    height = 3.7 if curves else 1.8 + 0.48 * count
     figure = Figure(figsize=(4.6 * len(directions), height), layout="constrained")
     panels = figure.subplots(1, len(directions), squeeze=False, sharey=True, sharex=True)[0]
     for panel, direction in zip(panels, directions, strict=True):
@@ -49,6 +50,8 @@ def draw(results: Results) -> Figure:
     handles, labels = panels[0].get_legend_handles_labels()
     if handles:
         figure.legend(handles, labels, loc="outside upper right", ncols=len(labels), frameon=False)
+    told = textwrap.fill(origin(results), 82 * len(directions))
+    figure.supxlabel(told, x=0.01, ha="left", fontsize=8, color=_QUIET)
     figure.suptitle(results["title"], x=0.01, ha="left", fontsize=12, color=_INK)
     return figure
 

@@ -15,6 +15,7 @@ from xreid.training.ablation_rows import Row, Table
 from xreid.training.ablation_run import noted_failure, stored_scores
 from xreid.training.ablation_statistics import SeedScores, Spread, spread
 from xreid.training.ablation_tables import printed
+from xreid.training.ablation_text import SHOWN
 
 FORMAT = 1
 _FIELDS = ("low", "high", "people_low", "people_high", "above_zero", "seed_sd")
@@ -37,6 +38,7 @@ def table_results(plan: Plan, table: Table, *, failures: Mapping[str, str]) -> d
     stored = {row.name: _stored(plan, table, row, asked=asked) for row in table.rows}
     all_scores = [scores for of_row in stored.values() for scores in of_row.values()]
     rows = [_row(plan, table, row, stored=stored, failures=failures) for row in table.rows]
+    fewest = [len(s) for s in (*stored.values(), *(d["seeds"] for r in rows for d in r["differences"]))]
     return {
         "format": FORMAT,
         "xreid": xreid.__version__,
@@ -53,7 +55,7 @@ def table_results(plan: Plan, table: Table, *, failures: Mapping[str, str]) -> d
         "selection_rule": _selection_rule(plan, table),
         "intervals": asdict(plan.config.bootstrap) | {"over": "training seeds and query identities, crossed"},
         "comparisons": sum(len(row["differences"]) for row in rows),
-        "notes": _notes(plan, table, all_scores, seeds_done=[len(of_row) for of_row in stored.values()]),
+        "notes": [*_notes(plan, table, all_scores, seeds_done=fewest), *_widthless(rows)],
         "rows": rows,
     }
 
@@ -207,6 +209,24 @@ def _notes(
     if any(count == 1 for count in seeds_done):
         notes.append(_ONE_SEED)
     return notes
+
+
+def _widthless(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A caution, where an interval has no width."""
+    shown = [
+        of_direction[metric]
+        for row in rows
+        for scores in (row["scores"], *row["differences"])
+        for of_direction in scores.values()
+        if isinstance(of_direction, dict)
+        for metric in SHOWN
+    ]
+    if not any(value["low"] is not None and value["low"] == value["high"] for value in shown):
+        return []
+    return [
+        "Where an interval has no width every draw gives the same value, for instance because two rows "
+        "answered every query alike: the bootstrap sees no spread there, and that is no certainty."
+    ]
 
 
 def _paper(table: Table, row: Row, stored: Stored) -> dict[str, dict[str, float]]:

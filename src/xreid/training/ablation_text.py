@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -21,11 +22,16 @@ def score_rows(results: Results) -> Iterator[tuple[str, list[str]]]:
 
 
 def difference_rows(results: Results) -> Iterator[tuple[str, str, list[str]]]:
-    """Each row, the row it extends, and cells "+1.2 [-0.3, +2.9]"; "*" where zero is left out."""
+    """Each row, the row it extends, and cells "+1.2 [-0.3, +2.9]"; "*" where zero is left out.
+
+    Only seeds count that both rows have; where these are not all, the name says so.
+    """
     for row in results["rows"]:
         for difference in row["differences"]:
             cells = [signed(difference[direction][metric]) for direction, metric in columns(results)]
-            yield row["name"], difference["against"], cells
+            done, asked = len(difference["seeds"]), len(results["seeds"])
+            fewer = f" ({done} of {asked} seeds)" if done < asked else ""
+            yield row["name"] + fewer, difference["against"], cells
 
 
 def seed_rows(results: Results) -> Iterator[tuple[str, list[str]]]:
@@ -109,6 +115,21 @@ def facts(results: Results) -> list[str]:
     ]
 
 
+def origin(results: Results) -> str:
+    """What a picture of the results must not be without, in one line; "" before the first run is done."""
+    if not results["protocol"]:
+        return ""
+    scored = "test split" if results["on"] == "test" else "held-out training identities"
+    seeds = len(results["seeds"])
+    runs = f"{seeds} training seeds (hollow: each)" if seeds > 1 else "1 training seed"
+    return (
+        f"{results['source']}, {scored}, protocol {results['protocol']['label']}, scale {results['scale']}; "
+        f"means over {runs}, "
+        f"{results['intervals']['confidence']:.0%} intervals over {'seeds and ' if seeds > 1 else ''}people; "
+        f"{results['selection_rule'].partition(';')[0]}"
+    )
+
+
 def problems(results: Results) -> list[str]:
     """What is missing and why, seeds of one reason together."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -150,7 +171,7 @@ def latex(results: Results) -> str:
     spans = " & ".join(rf"\multicolumn{{{len(SHOWN)}}}{{c}}{{{_tex(d)}}}" for d in directions)
     width = len(columns(results))
     lines = [
-        *(f"% {line}" for line in [*facts(results), *results["notes"]]),
+        *(f"% {line}" for text in [*facts(results), *results["notes"]] for line in text.splitlines()),
         rf"\begin{{tabular}}{{l{'c' * width}}}",
         r"\toprule",
         rf" & {spans} \\",
@@ -170,11 +191,17 @@ def latex(results: Results) -> str:
 CSV_HEAD = (
     *("table", "row", "minus", "direction", "metric", "mean", "low", "high"),
     *("people_low", "people_high", "seed_sd", "seeds", "per_seed", "paper"),
+    *("source", "scored_on", "protocol", "selection"),
 )
 
 
 def comma_separated(results: Results) -> str:
-    """Every metric of every row and difference, in percent, one a line."""
+    """Every metric of every row and difference, in percent, one a line, with what it was measured on."""
+    measured = (
+        [results["source"], results["on"], results["protocol"]["label"], results["selection_rule"]]
+        if results["protocol"]
+        else [""] * 4
+    )
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(CSV_HEAD)
@@ -185,9 +212,9 @@ def comma_separated(results: Results) -> str:
                     value = found[direction][metric]
                     paper = "" if against else row["paper"].get(direction, {}).get(metric, "")
                     place = [results["table"], row["name"], against, direction, metric]
-                    writer.writerow([*place, *_csv_values(value), paper])
+                    writer.writerow([*place, *_csv_values(value), paper, *measured])
         if not row["scores"]:
-            writer.writerow([results["table"], row["name"], *[""] * 9, "missing", "", ""])
+            writer.writerow([results["table"], row["name"], *[""] * 9, "missing", "", "", *measured])
     return out.getvalue()
 
 
@@ -220,10 +247,23 @@ def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _tex_line(cells: Sequence[str]) -> str:
-    return " & ".join(map(_tex, cells)) + r" \\"
+    line = " & ".join(map(_tex, cells)) + r" \\"
+    return "{}" + line if line.startswith(("[", "*")) else line  # else an argument of the line before
+
+
+_TEX = {
+    **{sign: rf"\{sign}" for sign in "&%#_${}"},
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "->": r"$\to$",
+    " - ": " $-$ ",
+}
+_TEX_SIGNS = re.compile(r"->| - |(?<!\w)[+-](?=\d)|[&%#_${}\\~^<>]")
 
 
 def _tex(text: str) -> str:
-    for sign in "&%#_$":
-        text = text.replace(sign, rf"\{sign}")
-    return text.replace("->", r"$\to$")
+    """Text as LaTeX prints it, with minus and plus signs before numbers in place of hyphens."""
+    return _TEX_SIGNS.sub(lambda found: _TEX.get(found[0], f"${found[0]}$"), text)
