@@ -76,7 +76,7 @@ def test_tokens_are_printed_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_a_changed_log_is_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from xreid.serving.audit import AuditLog
+    from xreid.retrieval.audit import AuditLog
 
     log = AuditLog(tmp_path / "audit.jsonl")
     for i in range(3):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 
 from tests.serving.conftest import Open, Tokens
 from xreid.core.errors import DataError, XReidError
-from xreid.serving.audit import START, AuditLog, check
+from xreid.retrieval.audit import START, AuditLog, audit_of, check, tell_where
+from xreid.serving.config import ServeConfig
+from xreid.serving.site import Site
 
 
 def filled(path: Path, count: int = 5) -> AuditLog:
@@ -81,15 +84,96 @@ def test_half_a_line_of_a_killed_server_is_cut_off_and_told(tmp_path: Path) -> N
     assert check(path).broken_at is None
 
 
-def test_a_changed_end_is_refused_and_two_servers_do_not_share(tmp_path: Path) -> None:
+def test_a_changed_end_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "audit.jsonl"
-    log = filled(path)
-    with pytest.raises(XReidError, match="another server writes"):
-        AuditLog(path)
-    log.close()
+    filled(path).close()
     path.write_bytes(path.read_bytes().replace(b'"found":4', b'"found":5'))
     with pytest.raises(DataError, match="does not hold"):
         AuditLog(path)
+
+
+def test_two_servers_do_not_share_a_state(world: Path, tmp_path: Path) -> None:
+    config = ServeConfig(gallery=str(world / "gallery"), state=tmp_path / "state")
+    site = Site.open(config)
+    with pytest.raises(XReidError, match="another server writes"):
+        Site.open(config)
+    site.close()
+    Site.open(config).close()
+
+
+def test_many_write_one_log_and_its_chain_holds(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    logs = [AuditLog(path) for _ in range(4)]  # as many processes: each has its own file and lock
+
+    def write(number: int) -> None:
+        for i in range(8):
+            logs[number].write(f"{number}", "search", {"found": i, "pad": "x" * 20_000 * (i == 3)})
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(write, range(4)))
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["n"] for line in lines] == list(range(1, 33))
+    assert all([one["found"] for one in lines if one["who"] == str(n)] == list(range(8)) for n in range(4))
+    assert check(path).broken_at is None
+    assert {log.head for log in logs} == {check(path).head}
+
+
+def test_a_line_longer_than_what_is_read_at_once_is_found_again(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = filled(path, 1)
+    head = log.write("anna", "labels changed", {"tracklets": ["0" * 20] * 10_000})
+    log.close()
+    assert AuditLog(path).head == head
+    torn = b'{"n":3,' + b" " * 200_000
+    with open(path, "ab") as file:
+        file.write(torn)
+    log = AuditLog(path)
+    assert log.newest(before=None, limit=1)[0]["torn_bytes"] == len(torn)
+    assert check(path).broken_at is None
+
+
+@pytest.mark.parametrize("how", ["cut", "forged"])
+def test_who_writes_sees_what_others_did_to_the_end(tmp_path: Path, how: str) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = filled(path)
+    before = path.read_bytes()
+    if how == "cut":
+        path.write_bytes(b"".join(before.splitlines(keepends=True)[:3]))
+    else:
+        forged = json.loads(before.splitlines()[2])
+        path.write_bytes(before + json.dumps(forged, separators=(",", ":")).encode() + b"\n")
+    with pytest.raises(DataError, match="does not hold"):
+        log.write("anna", "search", {})
+    path.write_bytes(before)
+    log.write("anna", "search", {})
+    assert check(path).broken_at is None
+
+
+def test_where_a_server_writes_is_known_and_what_is_amiss_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, path = tmp_path / "g" / "answers", tmp_path / "g.serve" / "audit.jsonl"
+    assert audit_of(None) is None
+    assert audit_of(answers) is None
+    tell_where(answers, path)
+    with pytest.raises(DataError, match="not there"):
+        audit_of(answers)
+    filled(path).close()
+    found = audit_of(answers)
+    assert found is not None
+    assert found.head.count == 5
+    (tmp_path / "moved").mkdir()
+    for name in ("g", "g.serve"):
+        (tmp_path / name).rename(tmp_path / "moved" / name)
+    assert audit_of(tmp_path / "moved" / "g" / "answers") is not None, "they moved together"
+    for wrong in ("{", "[]", '{"log": 5}', "{}"):
+        (tmp_path / "moved" / "g" / "answers" / "audit.json").write_text(wrong)
+        with pytest.raises(DataError, match=r"audit\.json"):
+            audit_of(tmp_path / "moved" / "g" / "answers")
+    monkeypatch.setenv("XREID_AUDIT", str(tmp_path / "named.jsonl"))
+    named = audit_of(None)
+    assert named is not None
+    assert named.path == tmp_path / "named.jsonl"
 
 
 def test_newest_pages_backwards(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from xreid.cli import gallery_care as care
+from xreid.cli.audited import Audited
 from xreid.cli.gallery_options import GalleryOptions
 from xreid.cli.gallery_strangers import StrangersOptions, strangers
 from xreid.cli.sub_verbs import SubVerbs, run_sub_verb
@@ -116,8 +117,10 @@ def _add(options: AddOptions) -> None:
     for _, embeddings in loaded[1:]:
         require_same_origin(loaded[0][1].origin, embeddings.origin)
     gallery = Gallery.create(options.gallery)
+    audit = Audited(gallery)
     for path, embeddings in loaded:
         name = path.resolve().name
+        audit.write("append", name=name, tracklets=len(embeddings))
         stored = gallery.append(embeddings, name=name, labels=labels)
         if stored is None:
             print(f"{path} is in {options.gallery} already: nothing appended")
@@ -158,8 +161,10 @@ def _remove(options: RemoveOptions) -> None:
     from xreid.retrieval.gallery import Gallery
 
     gallery = Gallery.open(options.gallery)
+    audit = Audited(gallery)
     for which in options.sets:
         stored = gallery.remove(which)
+        audit.write("set removed", set=stored.key, tracklets=stored.rows)
         print(f"removed {stored.key[:8]} ({stored.name}): {_counted(stored.rows, 'tracklet')}")
 
 
@@ -219,9 +224,12 @@ def _label(options: LabelOptions) -> None:
             "say which tracklets and which labels", expected="names, and --add or --remove LABEL"
         )
     from xreid.retrieval.gallery import Gallery
+    from xreid.retrieval.gallery_rows import valid_labels
 
     gallery = Gallery.open(options.gallery)
-    ids = [gallery.find(name).id for name in options.tracklets]
+    audit, ids = Audited(gallery), [gallery.find(name).id for name in options.tracklets]
+    valid_labels(options.add)
+    audit.write("labels changed", tracklets=ids, add=options.add, remove=options.remove)
     for entry in gallery.label(ids, add=options.add, remove=options.remove):
         print(f"{entry.tracklet.name}: {', '.join(entry.labels) or 'no label'}")
 

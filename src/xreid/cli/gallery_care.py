@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from xreid.cli.audited import Audited
 from xreid.cli.gallery_options import GalleryOptions, RemovalOptions
 from xreid.cli.progress import tracklet_lines, tracklet_progress
 from xreid.core.errors import ConfigError, DataError
@@ -121,7 +122,8 @@ def erase(options: EraseOptions) -> None:
     from xreid.retrieval.gallery import Gallery
 
     gallery = Gallery.open(options.gallery)
-    with _told_if_unfinished(gallery, options):
+    audit = _asked(gallery, options, names=len(options.tracklets), identities=len(options.person))
+    with _told_if_unfinished(gallery, options, audit):
         receipt = gallery.erase(
             names=options.tracklets,
             identities=options.person,
@@ -129,6 +131,7 @@ def erase(options: EraseOptions) -> None:
             reason=options.reason,
             dry_run=options.dry_run,
         )
+    _erased(audit, receipt)
     _tell(gallery, receipt, copy=options.receipt)
 
 
@@ -137,13 +140,16 @@ def expire(options: ExpireOptions) -> None:
     from xreid.retrieval.gallery import Gallery
 
     gallery = Gallery.open(options.gallery)
-    with _told_if_unfinished(gallery, options):
+    older_than_s = age_s(options.older_than)
+    audit = _asked(gallery, options, older_than_s=older_than_s)
+    with _told_if_unfinished(gallery, options, audit):
         receipt = gallery.expire(
-            older_than_s=age_s(options.older_than),
+            older_than_s=older_than_s,
             asked_by=_login() if options.by is None else options.by,
             reason=options.reason,
             dry_run=options.dry_run,
         )
+    _erased(audit, receipt)
     _tell(gallery, receipt, copy=options.receipt)
 
 
@@ -182,7 +188,10 @@ def export(options: ExportOptions) -> None:
     from xreid.retrieval.gallery import Gallery
     from xreid.retrieval.gallery_transfer import export_gallery
 
-    count = export_gallery(Gallery.open(options.gallery), options.out, tell=tracklet_lines("gallery export"))
+    gallery = Gallery.open(options.gallery)
+    audit = Audited(gallery)
+    count = export_gallery(gallery, options.out, tell=tracklet_lines("gallery export"))
+    audit.write("gallery exported", tracklets=count, to=str(options.out))
     print(f"{options.out}: {count} tracklets")
 
 
@@ -193,6 +202,7 @@ def import_(options: ImportOptions) -> None:
 
     read_export(options.folder)  # sound before a gallery is made
     gallery = Gallery.create(options.gallery)
+    Audited(gallery).write("gallery imported", source=str(options.folder))
     sets = import_gallery(gallery, options.folder, note=lambda text: print(f"gallery import: {text}"))
     print(f"{options.gallery}: {sum(s.rows for s in sets)} tracklets imported, {len(gallery)} in all")
 
@@ -254,16 +264,30 @@ def age_s(text: str) -> float:
     return float(match[1]) * _UNITS[match[2]]
 
 
+def _erased(audit: Audited, receipt: Receipt) -> None:
+    if not receipt.dry_run:
+        audit.write("erased", receipt=receipt.id, tracklets=receipt.tracklets)
+
+
 @contextmanager
-def _told_if_unfinished(gallery: Gallery, options: RemovalOptions) -> Iterator[None]:
+def _told_if_unfinished(gallery: Gallery, options: RemovalOptions, audit: Audited) -> Iterator[None]:
     """Say what was erased also where something could not be."""
     from xreid.retrieval.gallery_receipts import UnfinishedError
 
     try:
         yield
     except UnfinishedError as error:
+        audit.write("erased in part", receipt=error.receipt.id, tracklets=error.receipt.tracklets)
         _tell(gallery, error.receipt, copy=options.receipt)
         raise
+
+
+def _asked(gallery: Gallery, options: RemovalOptions, **criteria: float) -> Audited:
+    """The log, where it is written down first that an erasure was asked for."""
+    audit = Audited(gallery)
+    if not options.dry_run:
+        audit.write("erase asked", **criteria)
+    return audit
 
 
 def _tell(gallery: Gallery, receipt: Receipt, *, copy: Path | None) -> None:

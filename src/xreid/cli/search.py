@@ -138,6 +138,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _run(options: SearchOptions, temporary: Path) -> int:
+    from xreid.cli.audited import Audited
     from xreid.cli.search_case import open_case
     from xreid.cli.search_queries import queries_of
     from xreid.cli.search_text import print_results
@@ -147,6 +148,7 @@ def _run(options: SearchOptions, temporary: Path) -> int:
     from xreid.retrieval.search import search
 
     gallery = Gallery.open(options.gallery)
+    audit = Audited(gallery, options.state)
     rules, meaning = _rules(options), _meaning(gallery, options)
     graph = None if options.graph is None else read_camera_graph(options.graph)
     model = _model(options)
@@ -163,6 +165,9 @@ def _run(options: SearchOptions, temporary: Path) -> int:
         rerank_depth=options.rerank,
         feedback=_feedback(gallery, options, case, queries),
     )
+    audit.write_search(options, rules, results, None if case is None else case.number)
+    if case is not None:
+        case.tell(audit.write, confirm=options.confirm, reject=options.reject)
     people = [_people(gallery, result, meaning, graph) if options.group else [] for result in results]
     whys = [_whys(gallery, result, options, model) if options.why else [] for result in results]
     if options.out is not None:

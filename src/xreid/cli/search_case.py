@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -39,6 +39,20 @@ class OpenCase:
         self.gallery, self.answers, self.name = gallery, answers, name
         self.cases: Cases = Cases(answers)
         self.case: Case | None = self.cases.called(name)
+        self.opened = False  # by `judged`
+
+    @property
+    def number(self) -> str | None:
+        """Id of the case; None before it was opened."""
+        return None if self.case is None else self.case.id
+
+    def tell(self, write: Callable[..., None], *, confirm: Sequence[str], reject: Sequence[str]) -> None:
+        """Write down what was said just now, by names or ids of tracklets."""
+        if self.opened:
+            write("case opened", case=self.number, tracklets=list(self.case.tracklets if self.case else ()))
+        for names, verdict in ((confirm, "confirmed"), (reject, "rejected")):
+            for name in names:
+                write(verdict, case=self.number, tracklet=self.gallery.find(name).id)
 
     def queries(self) -> list[Query]:
         """Whom the case searches for: tracklets of the gallery, and pictures uploaded to the page."""
@@ -62,6 +76,7 @@ class OpenCase:
         """
         who, own = _user(), [one.id for query in asking for one in query.examples if one.id is not None]
         kept = self._keep([one for query in asking for one in query.examples if one.id is None], who)
+        self.opened = self.case is None
         case = self.case or self.cases.open(
             title=self.name, note="", owner=who, tracklets=tuple(dict.fromkeys(own)), queries=kept
         )

@@ -73,7 +73,7 @@ def _check(path: Path) -> int:
         faults = check_case(path)
         told = "every part fits its hash"
     else:
-        from xreid.serving.audit import check
+        from xreid.retrieval.audit import check
 
         verdict = check(path)
         faults = [] if verdict.broken_at is None else [f"line {verdict.broken_at}: {verdict.why}"]

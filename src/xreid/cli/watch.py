@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from xreid.cli.audited import Audited
 from xreid.cli.gallery_options import AnswersOptions
 from xreid.cli.sub_verbs import SubVerbs, run_sub_verb
 from xreid.core.errors import ConfigError
@@ -157,7 +158,10 @@ def _add(options: AddOptions) -> None:
     if meaning is not None:
         require_fits(meaning.calibration, gallery.origin)
     require_able(person, meaning)
+    audit = Audited(gallery, options.state)
     WatchList(folder).add(person)
+    ids = [one.id for one in person.examples if one.id is not None]
+    audit.write("watch", person=person.name, reason=person.reason, tracklets=ids)
     count = len(person.examples)
     examples = "1 example" if count == 1 else f"{count} examples"
     print(f"watching for {person.name} by {examples}, {_threshold(person)}")
@@ -198,7 +202,9 @@ def _check(options: CheckOptions) -> None:
     from xreid.retrieval.watching import check_watch
 
     gallery, folder = _opened(options.gallery, options.state)
+    audit = Audited(gallery, options.state)
     report = check_watch(gallery, folder, calibration=_named(options.calibration))
+    audit.write("watch checked", watched=report.watched, new=len(report.new))
     if options.json:
         print(json.dumps({**vars(report), "new": [alert.to_json() for alert in report.new]}, indent=2))
         _require_all(report)
@@ -240,7 +246,9 @@ def check_after_append(gallery: Gallery) -> None:
     if "://" in gallery.address or not (answers_folder(gallery) / FILE).exists():
         return
     try:
+        audit = Audited(gallery)
         report = check_watch(gallery, answers_folder(gallery))
+        audit.write("watch checked", watched=report.watched, new=len(report.new))
     except XReidError as error:  # what was appended stays appended
         print(f"the watch list was not checked: {error}")
         return
@@ -256,9 +264,12 @@ def _remove(options: RemoveOptions) -> None:
 
     if not options.names:
         raise ConfigError("nobody was named", expected="names on the watch list")
-    _, folder = _opened(options.gallery, options.state)
+    gallery, folder = _opened(options.gallery, options.state)
     for name in options.names:
         WatchList(folder).get(name)
+    audit = Audited(gallery, options.state)
+    for name in options.names:
+        audit.write("watch ended", person=name)
     gone = forget_watched(folder, options.names)
     print(f"removed {gone.people}, with {gone.alerts} alerts")
 
@@ -280,8 +291,11 @@ def _acknowledge(options: AcknowledgeOptions) -> None:
 
     if not options.alerts:
         raise ConfigError("no alert was named", expected="ids of alerts")
-    _, folder = _opened(options.gallery, options.state)
+    gallery, folder = _opened(options.gallery, options.state)
+    audit = Audited(gallery, options.state)
     AlertLog(folder).acknowledge(options.alerts, word=options.word, by=_user(), note=options.note)
+    for one in options.alerts:
+        audit.write("alert", alert=one, word=options.word)
     print(f"acknowledged {len(options.alerts)} as {options.word}")
 
 

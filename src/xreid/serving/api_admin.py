@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from xreid.retrieval.audit import check
 from xreid.retrieval.gallery_receipts import Receipt, UnfinishedError
-from xreid.serving.audit import check
 from xreid.serving.auth import Admin, Here
 from xreid.serving.schemas import AuditPage, Erasure
 from xreid.serving.site import Site

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 from fastapi import Request
 
+from xreid.core.errors import XReidError
+from xreid.retrieval.audit import AuditLog, tell_where
 from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery_address import Address
 from xreid.retrieval.uploaded_queries import Queries
-from xreid.serving.audit import AuditLog
 from xreid.serving.backend import Backend
 from xreid.serving.clips import Clips
 from xreid.serving.config import ServeConfig
@@ -40,6 +43,7 @@ class Site:
         jobs: Work in the background.
         metrics: Figures for Prometheus.
         footage: Shows moments of recordings.
+        lock: No other server uses the state while it is open.
     """
 
     config: ServeConfig
@@ -55,6 +59,7 @@ class Site:
     jobs: Jobs
     metrics: Metrics
     footage: Footage
+    lock: IO[str]
 
     @classmethod
     def open(cls, config: ServeConfig) -> Site:
@@ -72,16 +77,25 @@ class Site:
             graph=config.graph,
         )
         tokens = None if config.token_file is None else TokenFile(config.token_file)
-        audit = AuditLog(state / "audit.jsonl")  # also the lock on the state
+        lock = _locked(state)
         try:
-            return cls._opened(config, state, backend=backend, tokens=tokens, audit=audit)
+            audit = AuditLog(state / "audit.jsonl")
+            tell_where(backend.answers, audit.path)
+            return cls._opened(config, state, backend=backend, tokens=tokens, audit=audit, lock=lock)
         except BaseException:
-            audit.close()
+            lock.close()
             raise
 
     @classmethod
     def _opened(
-        cls, config: ServeConfig, state: Path, *, backend: Backend, tokens: TokenFile | None, audit: AuditLog
+        cls,
+        config: ServeConfig,
+        state: Path,
+        *,
+        backend: Backend,
+        tokens: TokenFile | None,
+        audit: AuditLog,
+        lock: IO[str],
     ) -> Site:
         limits, clips = config.limits, Clips(state / "clips")
         return cls(
@@ -97,6 +111,7 @@ class Site:
             cases=Cases(backend.answers),
             jobs=Jobs(state / "jobs", backend=backend),
             metrics=Metrics(),
+            lock=lock,
             footage=Footage(config.footage, work=state / "work", clips=clips, limits=limits),
         )
 
@@ -110,6 +125,22 @@ class Site:
         """Stop the work in the background and let go of the files."""
         self.jobs.close()
         self.audit.close()
+        self.lock.close()
+
+
+def _locked(state: Path) -> IO[str]:
+    try:
+        state.mkdir(parents=True, exist_ok=True)
+        lock = open(state / ".lock", "a")  # noqa: SIM115 (held as long as the server runs)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        return lock
+    except BlockingIOError as error:
+        lock.close()
+        raise XReidError(
+            f"another server writes {state}", todo="Stop it, or give this one another --state."
+        ) from error
+    except OSError as error:
+        raise XReidError(f"cannot write {state}: {error.strerror}") from error
 
 
 def site_of(request: Request) -> Site:

@@ -1,0 +1,111 @@
+"""What the command line does stands in the audit log of the server, which goes on writing it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.retrieval.sets import make_set
+from xreid.cli.main import main
+from xreid.retrieval.audit import AuditLog, check
+from xreid.retrieval.gallery import Gallery
+
+pytest.importorskip("fastapi", reason="the extra [serve] is not installed")
+
+
+def lines_of(log: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in log.read_text().splitlines()]
+
+
+@pytest.fixture
+def gallery(tmp_path: Path) -> Gallery:
+    made = Gallery.create(tmp_path / "g")
+    made.append(make_set(12, seed=0, prefix="a"), name="first")
+    return made
+
+
+def test_the_command_line_writes_into_the_log_of_a_running_server(gallery: Gallery, tmp_path: Path) -> None:
+    from xreid.serving.config import ServeConfig
+    from xreid.serving.site import Site
+
+    g, log = gallery.address, tmp_path / "g.serve" / "audit.jsonl"
+    assert main(["search", g, "--tracklet", "a1"]) == 0, "nobody keeps a log yet"
+    assert not log.exists()
+    site = Site.open(ServeConfig(gallery=g))
+    site.audit.write("anna", "search", {"found": 1})
+    make_set(4, seed=1, prefix="b").save(tmp_path / "b")
+    first, other = gallery.find("a1").id, gallery.find("a2").id
+    picked = ["--modality", "vis", "--top", "3"]
+    said: list[tuple[list[str], list[str]]] = [
+        (["search", g, "--tracklet", "a1", *picked], ["search"]),
+        (["search", g, "--query", str(tmp_path / "b"), "--tracklet", "b1"], ["search"]),
+        (
+            ["search", g, "--tracklet", "a1", "--case", "coat", "--confirm", "a2"],
+            ["search", "case opened", "confirmed"],
+        ),
+        (["search", g, "--case", "coat", "--reject", "a3"], ["search", "rejected"]),
+        (
+            ["watch", "add", g, "p", "--tracklet", "a1", "--reason", "r", "--min-score", "-1", "--past"],
+            ["watch"],
+        ),
+        (["watch", "check", g], ["watch checked"]),
+        (["gallery", "add", g, str(tmp_path / "b")], ["append", "watch checked"]),
+        (["watch", "remove", g, "p"], ["watch ended"]),
+        (["gallery", "label", g, "a1", "--add", "red"], ["labels changed"]),
+        (["gallery", "export", g, str(tmp_path / "out")], ["gallery exported"]),
+        (["gallery", "erase", g, "a5", "--dry-run"], []),
+        (["gallery", "erase", g, "a5"], ["erase asked", "erased"]),
+        (["gallery", "expire", g, "--older-than", "9000d"], ["erase asked", "erased"]),
+        (["gallery", "remove", g, "b"], ["set removed"]),
+        (["gallery", "list", g], []),
+    ]
+    expected = ["search"]
+    for words, whats in said:
+        assert main(words) == 0, words
+        expected += whats
+        assert [line["what"] for line in lines_of(log)] == expected, words
+    mine = lines_of(log)[1]
+    assert mine["who"].endswith(" (command line)")
+    assert len(mine["who"]) > len(" (command line)")
+    assert (mine["tracklets"], mine["vectors"]) == ([first], [])
+    assert (mine["filters"], mine["top"], mine["found"]) == ({"modality": "vis"}, 3, 3)
+    foreign = lines_of(log)[2]
+    assert foreign["tracklets"] == []
+    assert len(foreign["vectors"][0]) == 64
+    (confirmed,) = [line for line in lines_of(log) if line["what"] == "confirmed"]
+    assert confirmed["tracklet"] == other
+    site.audit.write("anna", "search", {"found": 1})
+    assert check(log).broken_at is None
+    assert check(log).head == site.audit.head
+    assert site.audit.newest(before=None, limit=2)[1]["what"] == "set removed"
+    site.close()
+    assert main(["search", g, "--tracklet", "a1"]) == 0, "also while no server runs"
+    assert check(log).head.count == len(expected) + 2
+
+
+def test_what_cannot_be_written_down_is_not_done(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log = tmp_path / "log.jsonl"
+    monkeypatch.setenv("XREID_AUDIT", str(log))
+    assert main(["search", gallery.address, "--tracklet", "a1"]) == 0
+    assert check(log).head.count == 1
+    log.write_bytes(log.read_bytes().replace(b'"found"', b'"lost"'))
+    capsys.readouterr()
+    for words in (
+        ["search", gallery.address, "--tracklet", "a1"],
+        ["gallery", "erase", gallery.address, "a1"],
+        ["gallery", "export", gallery.address, str(tmp_path / "out")],
+        ["watch", "add", gallery.address, "p", "--tracklet", "a1", "--reason", "r", "--min-score", "0.5"],
+    ):
+        assert main(words) == 2, words
+        told, fault = capsys.readouterr()
+        assert (told, "audit log" in fault) == ("", True)
+    assert len(gallery) == 12
+    assert not (tmp_path / "out").exists()
+    log.unlink()
+    AuditLog(log).close()
+    assert main(["gallery", "erase", gallery.address, "a1"]) == 0
