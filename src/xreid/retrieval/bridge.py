@@ -39,11 +39,14 @@ class Open:
         continues: Tracklets that go on from the file before: name -> name there.
         open: Tracklets that may go on in the next file.
         short: Those of them too short to stand alone.
+        since: Where an open one was put together of tracks: seconds at which the last of them begins. Only
+            that one goes on; in the warm-up the others end once more, and must not be taken for it.
     """
 
     continues: Mapping[str, str] = field(default_factory=dict)
     open: Sequence[str] = ()
     short: Sequence[str] = ()
+    since: Mapping[str, float] = field(default_factory=dict)
 
 
 class Bridge:
@@ -93,12 +96,14 @@ def known_of(crops: Mapping[str, Sequence[Crop]], names: Iterable[str], *, from_
     return known
 
 
-def known_from(folder: Path, names: Iterable[str]) -> Known:
-    """The boxes of some tracklets of a finished ingest, on the clock of its recording."""
-    wanted = set(names)
+def known_from(folder: Path, last: Open) -> Known:
+    """The boxes of the open tracklets of a finished ingest, on the clock of its recording."""
+    wanted = set(last.open)
     known: dict[float, dict[str, XYWH]] = defaultdict(dict)
     for row in moments(folder) if wanted else ():
-        if row.tracklet in wanted and row.offset_s is not None:
+        if row.tracklet not in wanted or row.offset_s is None:
+            continue
+        if row.offset_s >= round(last.since.get(row.tracklet, 0.0), _DECIMALS):
             known[row.offset_s][row.tracklet] = row.box
     return known
 

@@ -20,7 +20,6 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -43,11 +42,11 @@ from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
 from xreid.retrieval.ingest_identity import WORK, finished_report, identity_of, require_unchanged
 from xreid.retrieval.mot import Tracks, read_tracks
+from xreid.retrieval.one_person import OnePerson, Sorted
 from xreid.retrieval.records import Records
 from xreid.retrieval.segments import WARMUP_S, Segment, SegmentJob
 from xreid.retrieval.sources import slug
 from xreid.retrieval.spectrum import switches
-from xreid.retrieval.split import Cuts, cut_up, cuts_at, merged, move_crops
 
 Tell = Callable[[int, int | None], None]
 Note = Callable[[str], None]
@@ -167,26 +166,25 @@ class _Ingest:
             if not any(self.work.glob("[0-9]*.json")):  # no work is lost, and the folder is free again
                 self._undo()
             raise
-        changes = self._changes(found)
-        cuts, persons = self._cuts(found, changes)
-        crops = self._cut_up(found, cuts)
-        report, kept, short = self._judge(found, crops)
+        sorting = OnePerson(out=self.out, work=self.work, config=self.config, prefix=self.prefix)
+        whole = sorting.tracklets(
+            found.crops, changes=self._changes(found), begun=found.continues, next_id=found.next_id
+        )
+        report, kept, short = self._judge(found, whole.crops)
         if self.goes_on and (state := read_state(self._last_state())) is not None:
             write_state(self.out / STATE, state)
         if not kept and not may_be_empty:
             self._undo()
             raise self._nothing(report)
-        for name in sorted(short.keys() & crops.keys()):
+        for name in sorted(short.keys() & whole.crops.keys()):
             put_apart(self.out, name)
         if short:
             self._records(self.out / SHORT).write(short)
         written = self._records(self.out).write(kept) if kept else {}
-        report = IngestReport(
-            **{**asdict(report), **written, "switches": len(changes), "person_switches": persons}
-        )
+        report = IngestReport(**{**asdict(report), **written, **whole.counts})
         write_json(
             self.out / "ingest.json",
-            {**self.identity, "report": asdict(report), "bridge": self._bridged(found, kept)},
+            {**self.identity, "report": asdict(report), "bridge": self._bridged(found, kept, whole)},
         )
         shutil.rmtree(self.work)
         return report
@@ -200,26 +198,6 @@ class _Ingest:
             return []
         window = round(self.source.fps / self.config.every)
         return [found.numbers[place] for place in switches(found.chromas, window=window)]
-
-    def _cuts(self, found: _Found, changes: list[int]) -> tuple[Cuts, int]:
-        """Where tracklets are cut, and how often for another person; kept, so that a kill changes nothing."""
-        file = self.work / "cuts.json"
-        if not file.is_file():
-            cuts, persons = cuts_at(found.crops, changes), Cuts()
-            if self.config.checkpoint is not None and not self.config.stills:
-                from xreid.retrieval.person_switches import person_cuts
-
-                persons = person_cuts(found.crops, self.out, config=self.config, before=cuts)
-            count_of_persons = sum(map(len, persons.values()))
-            write_json(file, {"cuts": merged(cuts, persons), "persons": count_of_persons})
-        decided = read_json(file, what="cuts")
-        return decided["cuts"], decided["persons"]
-
-    def _cut_up(self, found: _Found, cuts: Cuts) -> dict[str, list[Crop]]:
-        numbers = count(found.next_id)
-        pieces = cut_up(found.crops, cuts, new_name=lambda: f"{self.prefix}-{next(numbers):04d}")
-        move_crops(self.out, pieces)
-        return pieces.crops
 
     def _prepare(self, note: Note) -> None:
         """Start, or take up, the work in `out`.
@@ -310,8 +288,8 @@ class _Ingest:
         if self.bridge is None:
             return {}, None
         try:
-            names = [*open_from(read_json(self.bridge / "ingest.json", what="ingest")).open]
-            return known_from(self.bridge, names), read_state(self.bridge / STATE)
+            last = open_from(read_json(self.bridge / "ingest.json", what="ingest"))
+            return known_from(self.bridge, last), read_state(self.bridge / STATE)
         except DataError as error:  # what is damaged is the file before, not this one
             self.note(f"{self.out.name}: people do not go on from the file before: {error}")
             return {}, None
@@ -319,12 +297,14 @@ class _Ingest:
     def _last_state(self) -> Path:
         return max(self.work.glob("[0-9]*.npz"), default=self.work / STATE)
 
-    def _bridged(self, found: _Found, kept: Mapping[str, Sequence[Crop]]) -> dict[str, Any]:
+    def _bridged(self, found: _Found, kept: Mapping[str, Sequence[Crop]], whole: Sorted) -> dict[str, Any]:
         """Who goes on from the file before, and who may in the next one (see `bridge.Open`)."""
         names = open_at(kept, end_s=found.last_s, gap_s=self.config.max_gap_s) if self.goes_on else []
         short = [name for name in kept if len(kept[name]) < self.config.min_frames]
         continues = {name: old for name, old in found.continues.items() if name in kept}
-        return {"continues": continues, "open": names, "short": short if self._is_live() else []}
+        since = {name: whole.since[name] for name in names if name in whole.since}
+        edge = {"continues": continues, "open": names, "short": short if self._is_live() else []}
+        return edge | ({"since": since} if since else {})
 
     def _is_live(self) -> bool:
         return self.goes_on or self.bridge is not None

@@ -42,6 +42,8 @@ class IngestConfig:
         max_gap_s: Seconds without detection after which a track ends.
         checkpoint: A trained run; with it tracks are split where its embeddings say that the person changes.
         switch_score: Cosine below which two sides of a track are two people; none takes the calibration's.
+        join: With a checkpoint, tracks that break off and go on are one tracklet where place and looks agree.
+        join_score: Cosine above which two such tracks are one person; none takes the calibration's threshold.
         segment_frames: A killed ingest goes on from the last multiple of this.
     """
 
@@ -66,6 +68,8 @@ class IngestConfig:
     max_gap_s: float = 1.0
     checkpoint: Path | None = None
     switch_score: float | None = None
+    join: bool = True
+    join_score: float | None = None
     segment_frames: int = 15_000
 
     def __post_init__(self) -> None:
@@ -85,10 +89,12 @@ class IngestConfig:
             )
         if self.min_score is not None and not 0 < self.min_score < 1:
             raise ConfigError("min_score is out of range", expected="0 < score < 1", got=str(self.min_score))
-        if self.switch_score is not None and not -1 <= self.switch_score <= 1:
-            raise ConfigError("switch_score is no cosine", expected="-1 to 1", got=str(self.switch_score))
-        if self.switch_score is not None and self.checkpoint is None:
-            raise ConfigError("--switch_score needs a model", todo="Give --checkpoint RUN.")
+        for name in ("switch_score", "join_score"):
+            score = getattr(self, name)
+            if score is not None and not -1 <= score <= 1:
+                raise ConfigError(f"{name} is no cosine", expected="-1 to 1", got=str(score))
+            if score is not None and self.checkpoint is None:
+                raise ConfigError(f"--{name} needs a model", todo="Give --checkpoint RUN.")
         if self.fps is not None and not 0 < self.fps <= 1000:
             raise ConfigError("fps is out of range", expected="more than 0, up to 1000", got=str(self.fps))
         for name in ("camera", "place"):
@@ -208,6 +214,7 @@ class IngestReport:
         unstable: Boxes left out as a moment's jump in size.
         switches: Changes between visible and infrared within the recording.
         person_switches: Places where tracks were split because another person began.
+        person_joins: Tracks that go on from one that broke off, joined to it.
         low_quality: Tracklets of a quality below 0.4; written, and marked by it.
         unmoved: Those of them that never move, so that they are most likely things; their quality is 0.
         beyond_end: Rows of the tracks file for frames that the video does not have.
@@ -229,6 +236,7 @@ class IngestReport:
     unstable: int = 0
     switches: int = 0
     person_switches: int = 0
+    person_joins: int = 0
     low_quality: int = 0
     unmoved: int = 0
     beyond_end: int = 0
@@ -257,6 +265,7 @@ class IngestReport:
         words = {
             "switches": "changes between visible and infrared",
             "person_switches": "tracks split where another person begins",
+            "person_joins": "tracks joined to one that broke off before",
             "low_quality": "tracklets of low quality",
             "unmoved": "of them never move: most likely things (quality 0)",
             "short": "more tracklets too short, kept apart in the folder short",

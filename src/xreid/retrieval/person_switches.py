@@ -21,7 +21,7 @@ from xreid.inference.embed import EmbedConfig, Embedder
 from xreid.inference.processes import choose_device
 from xreid.retrieval.crops import Crop, frame_file
 from xreid.retrieval.ingest_config import IngestConfig
-from xreid.retrieval.spectrum import spectrum_from
+from xreid.retrieval.spectrum import modality_of
 from xreid.retrieval.split import Cuts, parts_of
 
 _SIDE = 4  # windows that are averaged on each side of a border
@@ -63,7 +63,7 @@ def person_cuts(
                 windows += [(name, list(part[i * size : (i + 1) * size])) for i in range(count)]
     if not windows:
         return {}
-    rows = [_row(number, name, window) for number, (name, window) in enumerate(windows)]
+    rows = [_row(number, name, window, config) for number, (name, window) in enumerate(windows)]
     limits = {m: _limit(model, m, config.switch_score) for m in sorted({row.modality for row in rows})}
     vectors = _embedded(model, TrackletTable(root=out, rows=tuple(rows)))
     cuts: Cuts = {}
@@ -100,11 +100,11 @@ def agreement(vectors: Vectors, place: int) -> float:
     return float(first @ second / (np.linalg.norm(first) * np.linalg.norm(second) + 1e-12))
 
 
-def _row(number: int, name: str, window: Sequence[Crop]) -> Tracklet:
+def _row(number: int, name: str, window: Sequence[Crop], config: IngestConfig) -> Tracklet:
     return Tracklet(
         name=str(number),
         frames=tuple(frame_file(name, crop.frame) for crop in window),
-        modality=spectrum_from([crop.chroma for crop in window]).modality,
+        modality=modality_of([crop.chroma for crop in window], stated=config.modality),
     )
 
 

@@ -17,7 +17,7 @@ from xreid.retrieval.ingest_config import IngestConfig
 from xreid.retrieval.moments import MOMENTS, Moment, write_moments
 from xreid.retrieval.mot import write_tracks
 from xreid.retrieval.quality import LOW, Quality, quality_of
-from xreid.retrieval.spectrum import spectrum_from
+from xreid.retrieval.spectrum import modality_of, spectrum_from
 from xreid.retrieval.stillness import never_moves
 
 TRACKLETS, QUALITY, TRACKS = "tracklets.parquet", "quality.parquet", "tracks.txt"
@@ -72,19 +72,18 @@ class Records:
 
     def _row(self, name: str, crops: Sequence[Crop], quality: Quality) -> Tracklet:
         config = self.config
-        given = None if config.modality == "auto" else Modality(config.modality)
-        seen = spectrum_from([crop.chroma for crop in crops])
+        colours = [crop.chroma for crop in crops]
         return Tracklet(
             name=name,
             frames=tuple(frame_file(name, crop.frame) for crop in crops),
-            modality=given or seen.modality,
+            modality=modality_of(colours, stated=config.modality),
             camera=config.camera,
             start_s=self._time(crops[0]),
             end_s=self._time(crops[-1]),
             place=config.place,
             source=self.recording,
             quality=quality.value,
-            modality_confidence=None if given else seen.confidence,
+            modality_confidence=spectrum_from(colours).confidence if config.modality == "auto" else None,
         )
 
     def _time(self, crop: Crop) -> float | None:

@@ -88,6 +88,11 @@ def spectrum_from(chromas: Sequence[float]) -> Spectrum:
     )
 
 
+def modality_of(chromas: Sequence[float], *, stated: str) -> Modality:
+    """The modality that was stated of a camera; where that is "auto", as its frames say."""
+    return spectrum_from(chromas).modality if stated == "auto" else Modality(stated)
+
+
 def switches(chromas: npt.ArrayLike, *, window: int) -> list[int]:
     """Where a recording changes its modality: the places of the first frames of a new one.
 

@@ -1,13 +1,15 @@
-"""Tracklets cut in two or more where they change their modality or their person; the crops move along."""
+"""Tracklets cut where they change their modality or their person, or put together; the crops move along."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from xreid.retrieval.crops import FRAMES, Crop, frame_file
+from xreid.retrieval.fragments import Joins, first_of
 
 Cuts = dict[str, list[int]]  # tracklet -> numbers of the first frames of its later pieces, rising
 
@@ -66,8 +68,33 @@ def parts_of(crops: Sequence[Crop], cuts: Iterable[int]) -> list[list[Crop]]:
 def move_crops(out: Path, pieces: Pieces) -> None:
     """Put the crops of later pieces into folders of their own; those already there stay."""
     for name, old in pieces.origin.items():
-        for crop in pieces.crops[name]:
-            before = out / frame_file(old, crop.frame)
-            if before.exists():  # else it was moved, and perhaps put apart, before a kill
-                (out / FRAMES / name).mkdir(parents=True, exist_ok=True)
-                before.rename(out / frame_file(name, crop.frame))
+        _move(out, pieces.crops[name], old, name)
+
+
+def put_together(crops: Mapping[str, Sequence[Crop]], joins: Joins) -> dict[str, list[Crop]]:
+    """Tracklets that go on from others become one with them, under the first one's name.
+
+    Args:
+        crops: The tracklets; what goes on begins after the other's end.
+        joins: Tracklet -> the one that it goes on from.
+    """
+    whole = {name: list(rows) for name, rows in crops.items() if name not in joins}
+    for name in sorted(joins, key=lambda name: crops[name][0].frame):
+        whole[first_of(name, joins)] += crops[name]
+    return whole
+
+
+def move_together(out: Path, crops: Mapping[str, Sequence[Crop]], joins: Joins) -> None:
+    """Put the crops of tracklets that go on from others into the first one's folder; those there stay."""
+    for name in sorted(joins):
+        _move(out, crops[name], name, first_of(name, joins))
+        with suppress(OSError):
+            (out / FRAMES / name).rmdir()
+
+
+def _move(out: Path, crops: Sequence[Crop], old: str, name: str) -> None:
+    for crop in crops:
+        before = out / frame_file(old, crop.frame)
+        if before.exists():  # else it was moved, and perhaps put apart, before a kill
+            (out / FRAMES / name).mkdir(parents=True, exist_ok=True)
+            before.rename(out / frame_file(name, crop.frame))
