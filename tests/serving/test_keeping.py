@@ -84,3 +84,26 @@ def test_a_sweep_that_fails_is_not_the_last(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(app, "_SWEEP_SECONDS", 0.0)
     asyncio.run(twice())
     assert len(swept) > 1
+
+
+def test_pictures_that_are_no_longer_kept_leave_no_clip_behind(opened: Open, world: Path) -> None:
+    client = opened(limits=Limits(keep_minutes=10))
+    site = client.app.state.site  # type: ignore[attr-defined]
+    entry = site.backend.gallery.page(limit=1)[0]
+    address, frames = f"{API}/tracklets/{entry.id}", [entry.root / frame for frame in entry.tracklet.frames]
+    assert client.get(f"{address}/clip.mp4").status_code == 200
+    (kept,) = (world / "state0" / "clips").iterdir()
+    for frame in frames:
+        frame.rename(frame.with_suffix(".gone"))
+    try:
+        for what in ("clip.mp4", "frames/0"):
+            answer = client.get(f"{address}/{what}")
+            assert (answer.status_code, "no longer kept" in answer.text) == (404, True), what
+    finally:
+        for frame in frames:
+            frame.with_suffix(".gone").rename(frame)
+    site.sweep()
+    assert kept.exists()
+    os.utime(kept, (time.time() - 660, time.time() - 660))
+    site.sweep()
+    assert not kept.exists()

@@ -191,7 +191,7 @@ def _run(options: SearchOptions, temporary: Path) -> int:
         )
         print(f"search: page {options.out / 'search.html'}", file=sys.stderr)
         if missing:
-            print(f"search: {missing} frames could not be read; --frames names a new root", file=sys.stderr)
+            print(f"search: {missing} frames are no longer kept, or have moved: --frames names a new root", file=sys.stderr)
     if options.json:
         print(json.dumps(_plain(results, people, whys), indent=2))
         if meaning is not None:

@@ -16,7 +16,7 @@ import xreid
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.search import SCORE_NOTE
 from xreid.serving.auth import Here, Viewer
-from xreid.serving.clips import read_frame
+from xreid.serving.clips import GONE, read_frame
 from xreid.serving.config import MIB
 from xreid.serving.ids import TrackletId
 from xreid.serving.problems import Refusal
@@ -169,7 +169,7 @@ def frame_response(
         raise Refusal(404, f"{row.name} has no frame {number}", expected=f"0 to {len(row.frames) - 1}")
     image = read_frame(root, row.frames[number])
     if image is None:
-        raise Refusal(404, f"frame {number} of {row.name} cannot be read", todo="Have the frames moved?")
+        raise Refusal(404, f"frame {number} of {row.name} cannot be read", todo=GONE)
     if height is not None and image.height > height:
         image = image.resize((max(1, image.width * height // image.height), height))
     buffer = io.BytesIO()

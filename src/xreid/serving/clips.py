@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,9 @@ _SLOWEST, _USUAL, _FASTEST = 2.0, 10.0, 25.0  # frames a second
 _ENCODERS = ("libx264", "libopenh264", "libvpx-vp9")
 _KEPT_BYTES = 512 * 1024 * 1024
 _UNREADABLE = (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError)
+
+
+GONE = "They are no longer kept, or have moved."
 
 
 class EmptyError(Exception):
@@ -78,7 +82,7 @@ class Clips:
         try:
             return self.kept(_key(row, root), strip)
         except EmptyError:
-            raise Refusal(404, f"no frame of {row.name} can be read", todo="Have the frames moved?") from None
+            raise Refusal(404, f"no frame of {row.name} can be read", todo=GONE) from None
 
     def kept(
         self, key: str, make: Callable[[], AbstractContextManager[Strip]], *, height: int = _HEIGHT
@@ -114,6 +118,13 @@ class Clips:
             self._emptied += 1
             for path in self.folder.glob("*.mp4"):
                 path.unlink(missing_ok=True)
+
+    def sweep(self, *, older_than_s: float) -> None:
+        """Delete clips that nobody has asked for since: the pictures may be gone from the disk meanwhile."""
+        with self._lock:
+            for path in self.folder.glob("*.mp4"):
+                if path.stat().st_mtime < time.time() - older_than_s:
+                    path.unlink(missing_ok=True)
 
     def _make_room(self) -> None:
         held = sorted(self.folder.glob("*.mp4"), key=lambda path: path.stat().st_mtime, reverse=True)

@@ -116,8 +116,9 @@ class Site:
         )
 
     def sweep(self) -> None:
-        """Delete uploads and queries whose time is over."""
+        """Delete uploads and queries whose time is over, and clips that nobody has looked at for as long."""
         over_s = 60 * self.config.limits.keep_minutes
+        self.clips.sweep(older_than_s=over_s)
         self.uploads.kept.sweep(older_than_s=over_s, spare=self.jobs.uploads_in_use())
         self.queries.kept.sweep(older_than_s=over_s, spare=self.cases.queries_in_use())
 
