@@ -142,6 +142,16 @@ def test_simulated_archives_are_flagged(tmp_path: Path) -> None:
     assert any("published: 4,584 and 5,099" in w for w in warnings(results, simulated=False))
 
 
+def test_people_named_minus_one_are_pointed_out() -> None:
+    """Market-1501 and MARS mark so whom nobody knows; here it would be one person with many positives."""
+    embeddings = people(3)
+    rows = [replace(r, identity="-1") if r.identity != "0000" else r for r in embeddings.table]
+    marked = replace(embeddings, table=replace(embeddings.table, rows=tuple(rows)))
+    for one, told in ((embeddings, False), (marked, True)):
+        found = warnings([evaluate(one, GENERIC, direction=I2V)], simulated=False)
+        assert any("'-1'" in text and "I2V 6 queries" in text for text in found) == told
+
+
 def test_every_oddity_is_a_warning() -> None:
     rows = [
         row("a", "1", None, VIS),

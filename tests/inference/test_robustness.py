@@ -29,6 +29,7 @@ from xreid.data.clips import ClipReader
 from xreid.data.loader import evaluation_clips
 from xreid.data.perturb import KINDS, Perturbation
 from xreid.data.sampling import chunk_first
+from xreid.evaluation.comparison import compare
 from xreid.evaluation.evaluator import sides
 from xreid.evaluation.intervals import Bootstrap, Estimate
 from xreid.evaluation.metrics import METRICS
@@ -268,6 +269,27 @@ def test_the_page_and_the_text(card: Card) -> None:
     shown = f"{100 * card.of_kind('blur')[0].results[0].rank1:.1f}"
     assert any(line.split()[:3] == ["blur", "4%", shown] for line in text.splitlines())
     assert any(line.endswith("as clean") for line in text.splitlines() if line.startswith("ir-noise"))
+
+
+def test_every_output_says_how_the_epoch_was_chosen_and_with_which_seed(card: Card) -> None:
+    selection = {"epoch": 7, "of_epochs": 9, "held_out_identities": 40, "keep": "best"}
+    known = replace(card, trained={"preset": "paper", "seed": 53, "selection": selection})
+    rule = "epoch 7 of 9, the best mAP (mean of I2V and V2I) on 40 held-out training people"
+    assert card_data(known)["trained"] == known.trained
+    for text in (render_card(known), format_card(known)):
+        assert rule in text
+        assert "53" in text
+    assert "not recorded" in format_card(replace(card, trained={}))
+
+
+def test_scores_have_intervals_and_those_without_width_are_cautioned(card: Card) -> None:
+    (clean,) = [line for line in format_card(card).splitlines() if line.startswith("clean")]
+    assert clean.count("[") == len(card.clean)
+    point = replace(card.points[0], results=card.clean, comparisons=tuple(compare(r, r) for r in card.clean))
+    same, other = replace(card, points=(point,)), replace(card, points=(card.of_kind("blur")[0],))
+    texts = [(format_card(one), render_card(one), str(card_data(one)["warnings"])) for one in (same, other)]
+    assert all("no width" in text for text in texts[0])
+    assert not any("no width" in text for text in texts[1])
 
 
 def mark(place: float, value: float, *, sure: bool = True, low: float | None = 0.1) -> Mark:

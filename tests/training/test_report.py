@@ -18,13 +18,14 @@ from xreid.cli.main import main
 from xreid.core.embeddings import write_table
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.examples import Match
+from xreid.inference.checkpoint import selection_rule
 from xreid.losses.config import ObjectiveConfig
 from xreid.training.config import BatchConfig, SelectionConfig
 from xreid.training.loop import train
 from xreid.training.report_attention import half_of_attention
 from xreid.training.report_cases import Case
 from xreid.training.report_curves import Axis, binned, training_charts
-from xreid.training.report_runs import read_runs, selection_rule
+from xreid.training.report_runs import read_runs
 
 ALONE: ObjectiveConfig = objective(triplet_features=("proj",), cmcl_weight=0.0)
 

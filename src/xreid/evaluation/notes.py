@@ -55,6 +55,11 @@ def _unknown(result: EvaluationResult) -> str:
     return f"{queries:,} queries and {gallery:,} of the gallery" if queries or gallery else ""
 
 
+def _junk(result: EvaluationResult) -> str:
+    count = result.query_identities.count("-1")
+    return f"{count:,} queries" if count > 1 else ""
+
+
 def _tied(result: EvaluationResult) -> str:
     return f"{result.ranks.tied:,} of {len(result.ranks.ranks):,}" if result.ranks.tied else ""
 
@@ -73,6 +78,11 @@ _WARNINGS: tuple[tuple[str, Callable[[EvaluationResult], str]], ...] = (
     ("Lists of other sizes than the published protocol's, so not comparable with published scores", _sizes),
     ("Queries without a positive left are in no score, as in the published evaluators", _dropped),
     ("Tracklets of unknown identity were left out", _unknown),
+    (
+        "Tracklets named '-1', as some data sets mark whom nobody knows, are taken for one person here; "
+        "leave their identity empty if they are not",
+        _junk,
+    ),
     ("Positives share their score with another tracklet (gallery order decides, which is arbitrary)", _tied),
     ("Intervals without width, where the bootstrap sees no spread; that is no certainty", _saturated),
     ("A single identity was searched for, so there are no intervals", _single),

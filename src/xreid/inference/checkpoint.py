@@ -8,6 +8,7 @@ card; calibration.json is there once `xreid calibrate` has written it.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -235,3 +236,15 @@ def _parse(meta: Any, path: Path) -> tuple[Checkpoint, str]:
         raise CheckpointError(f"checkpoint {path} lacks {error}", todo="Copy it again.") from error
     except ConfigError as error:
         raise CheckpointError(error.what, expected=error.expected, got=error.got, todo=error.todo) from error
+
+
+def selection_rule(selection: Mapping[str, Any]) -> str:
+    """How the epoch was chosen, in a sentence."""
+    if not selection:
+        return "not recorded"
+    which = f"epoch {selection['epoch']} of {selection['of_epochs']}"
+    people = selection["held_out_identities"]
+    if selection["keep"] == "best":
+        return f"{which}, the best mAP (mean of I2V and V2I) on {people:,} held-out training people"
+    held = f"{people:,} training people were held out, and watched only" if people else "nothing was held out"
+    return f"{which}, fixed beforehand; {held}"

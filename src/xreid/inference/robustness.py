@@ -10,10 +10,10 @@ changed tracklets for each level, stamped with the perturbation. A killed run go
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -98,6 +98,7 @@ class Card:
         clean: Scores without perturbation, by direction.
         points: Scores at each level.
         frame_height: Height of the network's frames in pixels.
+        trained: Preset, scale, seed and selection of the model, as its checkpoint says.
     """
 
     config: RobustnessConfig
@@ -106,6 +107,7 @@ class Card:
     clean: Results
     points: tuple[Point, ...]
     frame_height: int
+    trained: Mapping[str, Any]
 
     def of_kind(self, name: str) -> tuple[Point, ...]:
         """The levels of one kind, rising."""
@@ -171,6 +173,7 @@ def measure(
         vectors = embedded(change.table(table).take(rows), folder, change).vectors if rows else None
         points.append(scorer.point(change, np.array(rows, dtype=np.int64), vectors))
         note(_line(f"{change.kind} {change.level:g}", points[-1].results))
+    known = model.checkpoint.provenance
     return Card(
         config=config,
         protocol=protocol,
@@ -178,6 +181,7 @@ def measure(
         clean=scorer.clean,
         points=tuple(points),
         frame_height=model.network.config.frame_size[0],
+        trained={name: known[name] for name in ("preset", "scale", "seed", "selection") if name in known},
     )
 
 

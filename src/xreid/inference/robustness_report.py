@@ -22,6 +22,7 @@ from xreid.data.perturb import KINDS, Perturbation, sweep
 from xreid.evaluation.intervals import Estimate
 from xreid.evaluation.metrics import METRICS
 from xreid.evaluation.notes import is_simulated, warnings
+from xreid.inference.checkpoint import selection_rule
 from xreid.inference.robustness import Card, Point
 from xreid.inference.robustness_chart import Mark, level_chart
 
@@ -48,15 +49,35 @@ def card_data(card: Card) -> dict[str, Any]:
         "format": FORMAT_VERSION,
         "xreid": xreid.__version__,
         "simulated": simulated,
-        "warnings": list(warnings(card.clean, simulated=simulated)),
+        "warnings": list(_cautions(card)),
         "protocol": {"label": card.protocol.label, "rule": card.protocol.summary},
         "perturbed": card.config.side,
         "seeds": {"perturbations": card.config.seed, "bootstrap": card.config.bootstrap.seed},
         "origin": asdict(card.embeddings.origin),
+        "trained": dict(card.trained),
         "tracklets": len(card.embeddings),
         "clean": [result.summary() for result in card.clean],
         "kinds": [_kind_data(card, name) for name, _ in map(sweep, card.config.kinds)],
     }
+
+
+def _cautions(card: Card) -> tuple[str, ...]:
+    """What must be known before a number is believed."""
+    found = warnings(card.clean, simulated=is_simulated(card.embeddings))
+    ends = [
+        c.differences[name]
+        for point in card.points
+        for c, changed in zip(point.comparisons, point.changed, strict=True)
+        for name in _SHOWN
+        if changed
+    ]
+    if not any(e.low is not None and e.low == e.high for e in ends):
+        return found
+    return (
+        *found,
+        "Changes whose interval has no width: every draw gives the same value, for instance because every "
+        "query was answered as before. The bootstrap sees no spread there, and that is no certainty.",
+    )
 
 
 def _kind_data(card: Card, name: str) -> dict[str, Any]:
@@ -93,7 +114,8 @@ def format_card(card: Card) -> str:
     origin = card.embeddings.origin
     head = f"{card.protocol.label}   source {origin.source}   checkpoint {origin.checkpoint[:12]}"
     names = [f"{r.direction} Rank-1   minus clean" for r in card.clean]
-    lines = [["", *names], ["clean", *(f"{100 * r.rank1:6.1f}" for r in card.clean)]]
+    clean = [_number(r.metrics["Rank-1"]) for r in card.clean]
+    lines = [["", *names], ["clean", *(f"{n['value']:>6}   {n['interval']}".rstrip() for n in clean)]]
     for point in card.points:
         kind, level = KINDS[point.perturbation.kind], point.perturbation.level
         cells = [
@@ -108,9 +130,11 @@ def format_card(card: Card) -> str:
     drawn = card.config.bootstrap
     foot = (
         f"Percent. Perturbed: {card.config.side}. Differences with {100 * drawn.confidence:g}% intervals, "
-        f"paired by query, {drawn.resamples:,} draws of query identities."
+        f"paired by query, {drawn.resamples:,} draws of query identities. Model: "
+        f"{selection_rule(card.trained.get('selection', {}))}; training seed "
+        f"{card.trained.get('seed', 'not recorded')}."
     )
-    notes = warnings(card.clean, simulated=is_simulated(card.embeddings))
+    notes = _cautions(card)
     return "\n".join([head, "", *body, "", foot, *(f"! {note}" for note in notes)])
 
 
@@ -120,7 +144,7 @@ def render_card(card: Card) -> str:
         "version": xreid.__version__,
         "protocol": card.protocol,
         "side": {"queries": "queries", "gallery": "gallery", "both": "queries and gallery"}[card.config.side],
-        "warnings": warnings(card.clean, simulated=is_simulated(card.embeddings)),
+        "warnings": _cautions(card),
         "confidence": f"{100 * card.config.bootstrap.confidence:g}%",
         "clean": [
             {"name": r.direction.name, "series": n, "rank1": _number(r.metrics["Rank-1"])}
@@ -244,6 +268,8 @@ def _origin(card: Card) -> list[tuple[str, str]]:
         ("licence", origin.licence),
         ("checkpoint (SHA-256)", origin.checkpoint),
         ("configuration (SHA-256)", origin.config),
+        ("epoch chosen", selection_rule(card.trained.get("selection", {}))),
+        ("training seed", str(card.trained.get("seed", "not recorded"))),
         *((f"preprocessing: {name}", str(value)) for name, value in origin.preprocessing.items()),
         ("seeds", f"perturbations {card.config.seed}, bootstrap {drawn.seed}"),
         ("intervals", f"{drawn.resamples:,} draws of query identities"),

@@ -11,7 +11,7 @@ from typing import Any
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import read_json
 from xreid.core.records import require_format
-from xreid.inference.checkpoint import LoadedModel, load_checkpoint
+from xreid.inference.checkpoint import LoadedModel, load_checkpoint, selection_rule
 from xreid.methods.registry import method_named
 from xreid.training.run_folder import FORMAT
 
@@ -118,18 +118,6 @@ def facts_of(run: FinishedRun) -> list[tuple[str, str]]:
         ("run's settings (SHA-256)", record["config_sha256"]),
         ("training data (SHA-256)", data["sha256"]),
     ]
-
-
-def selection_rule(selection: dict[str, Any]) -> str:
-    """How the epoch was chosen, in a sentence."""
-    if not selection:
-        return "not recorded"
-    which = f"epoch {selection['epoch']} of {selection['of_epochs']}"
-    people = selection["held_out_identities"]
-    if selection["keep"] == "best":
-        return f"{which}, the best mAP (mean of I2V and V2I) on {people:,} held-out training people"
-    held = f"{people:,} training people were held out, and watched only" if people else "nothing was held out"
-    return f"{which}, fixed beforehand; {held}"
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
