@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from tests.inference.small import write_model
 from tests.training.micro import in_process
-from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, Piece, content_key
+from xreid.cli.main import main
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, Piece, content_key, write_table
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.inference import embed
@@ -195,3 +196,21 @@ def test_pieces_keep_their_rows_and_keys(steps: list[tuple[int, set[int]]]) -> N
 def test_pieces_that_do_not_add_up_are_damage(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="pieces"):
         replace(_set(tmp_path, [1, 2]), pieces=(Piece(key="0" * 16, rows=1),))
+
+
+def test_too_short_ones_of_all_recordings_by_the_command(
+    ingested: TrackletTable, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_model(tmp_path / "model")
+    for number in range(2):
+        folder = ingested.root / "recordings" / f"gate_{number}"
+        (folder / "short").mkdir(parents=True)
+        (folder / "ingest.json").write_text("{}")
+        write_table(ingested.take([number]), folder / "short" / "tracklets.parquet")
+    words = ["embed", str(tmp_path / "model"), str(ingested.root), str(tmp_path / "out"), "--short"]
+    assert main(words) == 0
+    found = EmbeddingSet.load(tmp_path / "out")
+    assert [row.name for row in found.table] == [row.name for row in ingested.take(range(2))]
+    assert (found.table.root, found.origin.source) == (ingested.root, "table, too short")
+    assert main([*words, "--subset", "query"]) == 2
+    assert "--short" in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """Recorded files that follow each other: people over the cut stay one tracklet, whoever does the work."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from xreid.retrieval.ingest_config import IngestConfig, SourceOptions
 from xreid.retrieval.many import ManyReport, ingest_recordings
 from xreid.retrieval.moments import Moment, moments
 from xreid.retrieval.sources import Recording, find_sources
+from xreid.retrieval.workers import Outcome, Task
 
 CONFIG = IngestConfig(detector="motion", time_zone="UTC")
 FIRST, SECOND = "gate_20261120_213000", "gate_20261120_213006"
@@ -48,8 +49,8 @@ def _recordings(folder: Path) -> tuple[Recording, ...]:
     return find_sources([str(folder)], options=SourceOptions(), config=CONFIG).recordings
 
 
-def _run(recordings: Sequence[Recording], out: Path, *, jobs: int = 1) -> ManyReport:
-    return ingest_recordings(recordings, out, config=CONFIG, jobs=jobs)
+def _run(recordings: Sequence[Recording], out: Path, *, jobs: int = 1, follow: bool = True) -> ManyReport:
+    return ingest_recordings(recordings, out, config=CONFIG, jobs=jobs, follow=follow)
 
 
 def _seen(out: Path) -> list[list[Moment]]:
@@ -114,6 +115,27 @@ def test_an_earlier_file_that_is_gone_changes_nothing_that_is_done(footage: Path
     (tmp_path / "out" / "recordings.json").unlink()  # as if killed before it was written
     assert not _run([one for one in recordings if one.name != FIRST], tmp_path / "out").failed
     assert _digest(tmp_path / "out" / "recordings" / SECOND) == before
+
+
+def test_without_following_no_file_waits_for_another(footage: Path, tmp_path: Path) -> None:
+    (chain,) = [chain for chain in _chains(footage / "cut", tmp_path / "a", follow=True) if len(chain) > 1]
+    assert [task.name for task in chain] == [FIRST, SECOND]
+    assert all(len(chain) == 1 for chain in _chains(footage / "cut", tmp_path / "b", follow=False))
+    _run(_recordings(footage / "cut"), tmp_path / "out", follow=False)
+    assert all(len({one.source for one in rows}) == 1 for rows in _seen(tmp_path / "out"))
+    assert len(_seen(tmp_path / "out")) == 3
+
+
+def _chains(footage: Path, out: Path, *, follow: bool) -> list[list[Task]]:
+    """What would be done one after the other; nothing is done."""
+    found = list[list[Task]]()
+
+    def note(chains: Sequence[Sequence[Task]]) -> Iterator[Outcome]:
+        found.extend(list(chain) for chain in chains)
+        return iter(())
+
+    ingest_recordings(_recordings(footage), out, config=CONFIG, elsewhere=note, follow=follow)
+    return found
 
 
 def test_a_file_that_cannot_be_read_keeps_the_next_one_not_back(footage: Path, tmp_path: Path) -> None:

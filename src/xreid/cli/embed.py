@@ -32,6 +32,7 @@ class EmbedOptions(RayOptions):
         subset: Subsets to embed (train, auxiliary, query, gallery); default query and gallery where the
             archive has them, else all.
         held_out: Embed the identities that the run kept out of training (--selection.held_out) instead.
+        short: Embed the tracklets that `xreid ingest` keeps apart as too short, of all recordings, instead.
         layout: Layout of the archive; "auto" decides by structure.
         min_frames: Shorter tracklets are left out; none: the layout's rule (12 for HITSZ-VCM).
         strict: Drop frames that contradict their tracklet's person, modality or camera.
@@ -52,6 +53,7 @@ class EmbedOptions(RayOptions):
     out: Path
     subset: list[str] = field(default_factory=list)
     held_out: bool = False
+    short: bool = False
     layout: Literal["auto", "hitsz-vcm", "bupt-campus", "table", "folder"] = "auto"
     min_frames: int | None = None
     strict: bool = False
@@ -72,6 +74,8 @@ class EmbedOptions(RayOptions):
             raise ConfigError("threads and workers must not be negative")
         if self.held_out and self.subset:
             raise ConfigError("--held_out and --subset exclude each other", todo="Leave out one of them.")
+        if self.short and (self.held_out or self.subset or self.min_frames or self.layout != "auto"):
+            raise ConfigError("--short is of ingested footage, whole", todo="Leave out what chooses from it.")
 
 
 def main(argv: Sequence[str]) -> int:
@@ -150,10 +154,14 @@ def _config(options: EmbedOptions) -> EmbedConfig:
 
 def _table(options: EmbedOptions) -> TrackletTable:
     from xreid.data.archive import open_archive
+    from xreid.data.short import read_short
     from xreid.evaluation.temporal_reranking import half_of
 
-    table = open_archive(
-        options.data.absolute(), layout=options.layout, min_frames=options.min_frames, strict=options.strict
+    root = options.data.absolute()
+    table = (
+        read_short(root)
+        if options.short
+        else open_archive(root, layout=options.layout, min_frames=options.min_frames, strict=options.strict)
     )
     return _chosen(table if options.part == "whole" else half_of(table, options.part), options)
 

@@ -37,11 +37,14 @@ class IngestOptions(IngestConfig, SourceOptions, LiveOptions, RayOptions):
             devices (/dev/video0).
         out: Folder to write: crops, tracklets.parquet, moments.parquet and more; default the last of CAMERAS.
         jobs: Recordings to work on at the same time.
+        follow: Follow people over the cut where one recorded file of a camera begins as another ends; without
+            it such files are ingested side by side.
     """
 
     cameras: list[str]
     out: Path | None = None
     jobs: int = 1
+    follow: bool = True
 
     def __post_init__(self) -> None:
         IngestConfig.__post_init__(self)
@@ -143,6 +146,7 @@ def _many(
             config=config,
             jobs=options.jobs,
             elsewhere=on_cluster(options.cluster()) if options.ray else None,
+            follow=options.follow,
             keep_days=options.keep_days,
             tell=tell,
             note=note,

@@ -57,6 +57,7 @@ def ingest_recordings(
     config: IngestConfig,
     jobs: int = 1,
     elsewhere: Elsewhere | None = None,
+    follow: bool = True,
     keep_days: float | None = None,
     tell: Tell = lambda done, total: None,
     note: Note = lambda text: None,
@@ -69,6 +70,7 @@ def ingest_recordings(
         config: Options of all of them; camera, place, modality and start are each recording's own.
         jobs: Processes side by side; 1 works in this one.
         elsewhere: Does chains of tasks in some other way (`xreid.distribution.ingesting`), in any order.
+        follow: Follow people from one file of a camera into the next; without it no file waits for another.
         keep_days: Days that a tracklet is kept after its end; what is older goes, or is not ingested at all.
         tell: Called with bytes of footage done and to do.
         note: Called with remarks.
@@ -84,6 +86,7 @@ def ingest_recordings(
         go_on(out)
         before_s = None if keep_days is None else limit_s(keep_days)
         many = _Many(recordings, out, config=config, before_s=before_s, tell=tell, note=note)
+        many.follow = follow
         try:
             for outcome in many.work(jobs, elsewhere):
                 many.add(outcome)
@@ -124,7 +127,7 @@ class _Many:
         self.out, self.config, self.tell, self.note = out, config, tell, note
         self.sizes = {name: _bytes(one.path) for name, one in self.recordings.items()}
         self.shares = dict.fromkeys(self.recordings, 0.0)
-        self.followed, self.before_s = Followed(recordings), before_s
+        self.followed, self.before_s, self.follow = Followed(recordings), before_s, True
         known = read_json(out / LIST, what="list of recordings") if (out / LIST).is_file() else {}
         self.entries: dict[str, dict[str, Any]] = known.get("recordings", {})
 
@@ -212,7 +215,7 @@ class _Many:
 
     def _task(self, one: Recording) -> Task:
         folder, around = self.out / RECORDINGS / one.name, Neighbours()
-        if self.config.tracks is None and not self.config.stills:
+        if self.follow and self.config.tracks is None and not self.config.stills:
             around = self.followed.around(one)
         before = as_begun(folder, around.before)
         return Task(
