@@ -45,6 +45,9 @@ class Options:
         ("in --low=-1.5", {"low": -1.5}),
         ("--source=in --more=x-y", {"more": ["x-y"]}),
         ('in --more=["x","y"]', {"more": ["x", "y"]}),
+        ("in --more x --quiet --more y z --more=w", {"more": ["x", "y", "z", "w"], "quiet": True}),
+        ('in x --more=["y"] --more z', {"more": ["x", "y", "z"]}),
+        ("in --more=[x,y]", {"more": ["x", "y"]}),
     ],
 )
 def test_spellings(words: str, expected: dict[str, object]) -> None:

@@ -30,6 +30,7 @@ def folder(tmp_path: Path) -> Path:
     make_set(5, seed=9, prefix="n").save(tmp_path / "new")
     graph = {"cameras": {"A": {}, "B": {}}, "edges": [{"from": "A", "to": "B", "least_s": 60}]}
     (tmp_path / "graph.json").write_text(json.dumps(graph))
+    (tmp_path / "other.json").write_text(json.dumps({"cameras": {"elsewhere": {}}, "edges": []}))
     assert main(["gallery", "add", str(tmp_path / "g"), str(tmp_path / "set")]) == 0
     return tmp_path
 
@@ -178,6 +179,12 @@ def test_appending_checks_the_watch_list(folder: Path, capsys: pytest.CaptureFix
         ("search {g} --case new", "no query was named"),
         ("search {g} --tracklet a5 --min-quality 2", "quality"),
         ("search {g} --tracklet a5 --place yard", "no place yard"),
+        ("search {g} --tracklet a5 --label typo --camera A", "none passes --label typo by itself"),
+        ("search {g} --tracklet a5 --from 2033-01-01T00:00Z", "none passes --from by itself"),
+        ("search {g} --tracklet a5 --min-score 60", "no cosine; expected -1 to 1"),
+        ("watch add {g} visitor --tracklet a5 --reason r --min-score 60", "no cosine; expected -1 to 1"),
+        ("search {g} --tracklet a5 --graph {t}/other.json", "none of the gallery's cameras; expected A, B"),
+        ("gallery strangers {g} --graph {t}/other.json", "none of the gallery's cameras; expected A, B"),
         ("search {g} --tracklet a5 --fuse all", "fuse"),
         ("watch", "say what to do"),
         ("watch add {g} visitor --reason r", "no example was named"),
@@ -198,6 +205,34 @@ def test_bad_input_is_one_message_and_code_2(
     assert re.search(message, error), error
     assert error.startswith("xreid: error: ")
     assert error.count("\n") == 1
+
+
+def test_names_are_said_whole_and_filters_that_find_nothing_say_why(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "entrance-hall-north-2026-11-20T213000Z-0001"
+    made = make_set(3, seed=4, prefix="z")
+    rows = tuple(replace(row, name=f"{name}{i}", camera=f"{name}-camera") for i, row in enumerate(made.table))
+    replace(made, table=replace(made.table, rows=rows)).save(folder / "long")
+    assert _run(folder, "gallery add {g} {t}/long") == 0
+    for words in (
+        "search {g} --tracklet a5 --set long",
+        f"search {{g}} --tracklet {name}0 --tracklet a5 --set long",
+        "gallery list {g} --set long",
+    ):
+        capsys.readouterr()
+        assert _run(folder, words) == 0
+        out = capsys.readouterr().out
+        assert f"{name}1 " in out
+        assert out.count("query ") == words.count("--tracklet")
+    assert _run(folder, f"search {{g}} --tracklet {name}0 a6 --fuse mean --confirm {name}0 --json") == 0
+    hits = json.loads(capsys.readouterr().out)[0]["hits"]
+    assert not any(hit["confirmed"] for hit in hits), "the query is no hit of its own"
+    assert _run(folder, "gallery list {g} --set long --from 2026-11-20T21:30Z") == 0
+    assert "no tracklet has a date" not in capsys.readouterr().err, "others have"
+    assert _run(folder, "gallery add {t}/undated {t}/long") == 0
+    assert main(["gallery", "list", str(folder / "undated"), "--from", "2026-11-20T21:30Z"]) == 0
+    assert "no tracklet has a date: times count from the start" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("verb", ["watch", "watch add", "watch check", "watch alerts"])

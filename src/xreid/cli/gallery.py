@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -132,9 +133,9 @@ def _add(options: AddOptions) -> None:
 
 
 def _show(options: ShowOptions) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from xreid.cli.tables import print_table
     from xreid.retrieval.gallery import Gallery
 
     gallery = Gallery.open(options.gallery)
@@ -146,9 +147,7 @@ def _show(options: ShowOptions) -> None:
         table.add_row(
             stored.key[:8], stored.name, *counts, stored.appended[:10], ", ".join(stored.labels) or "-"
         )
-    console = Console(markup=False, highlight=False)
-    console.width = max(console.width, 100)
-    console.print(table)
+    print_table(table)
     for what, values in (("cameras", gallery.cameras), ("places", gallery.places)):
         if values:
             print(f"{what}: {', '.join(values[:12])}{', ...' if len(values) > 12 else ''}")
@@ -173,6 +172,7 @@ def _list(options: ListOptions) -> None:
     from xreid.retrieval.gallery import Filter, Gallery
     from xreid.retrieval.gallery_rows import plain_entry
     from xreid.retrieval.ingest_config import parse_time
+    from xreid.retrieval.too_narrow import too_narrow
 
     gallery = Gallery.open(options.gallery)
     rules = Filter(
@@ -195,14 +195,16 @@ def _list(options: ListOptions) -> None:
         count = gallery.count(rules)
         more = f"; go on with --after {page[-1].id}" if len(page) == options.limit < count else ""
         print(f"{_counted(count, 'tracklet')}{more}")
+    if not page and options.after is None and (why := too_narrow(gallery, rules)):
+        print(f"gallery list: {why}", file=sys.stderr)
     if gallery.labels_fault is not None:  # shown are those of the sets
         raise gallery.labels_fault
 
 
 def _table(page: Sequence[Entry]) -> None:
-    from rich.console import Console
     from rich.table import Table
 
+    from xreid.cli.tables import print_table
     from xreid.retrieval.page import name_of, show_span
 
     table = Table(
@@ -213,9 +215,7 @@ def _table(page: Sequence[Entry]) -> None:
         quality = "-" if row.quality is None else f"{row.quality:.2f}"
         facts = (row.name, entry.stored.name, row.camera or "-", name_of(row.modality), show_span(row) or "-")
         table.add_row(entry.id, *facts, row.identity or "-", quality, ", ".join(entry.labels) or "-")
-    console = Console(markup=False, highlight=False)
-    console.width = max(console.width, 140)  # rows stay rows in files and pipes
-    console.print(table)
+    print_table(table)
 
 
 def _label(options: LabelOptions) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from xreid.core.errors import ConfigError
+
 
 @dataclass(frozen=True, kw_only=True)
 class GalleryOptions:
@@ -44,3 +46,13 @@ class RemovalOptions(GalleryOptions):
     reason: str = ""
     dry_run: bool = False
     receipt: Path | None = None
+
+
+def require_cosine(min_score: float | None) -> None:
+    """Refuse a least score that no two vectors can miss or reach.
+
+    Raises:
+        ConfigError: It is no cosine.
+    """
+    if min_score is not None and not -1 <= min_score <= 1:
+        raise ConfigError("--min-score is no cosine", expected="-1 to 1 (no percentage)", got=str(min_score))

@@ -19,7 +19,7 @@ _WORDS = {
     "unclear": "unclear: too few pairs to tell",
 }
 _NOT_KEPT = (
-    "gallery strangers: not kept: the check that is there was made with a camera graph, which says more. "
+    "gallery strangers: not kept: the check that is there was made with a camera graph, and says more. "
     "Name it (--graph), or delete strangers*.json in {folder} first."
 )
 
@@ -53,10 +53,11 @@ def strangers(options: StrangersOptions) -> None:
     from xreid.retrieval.answers import answers_folder
     from xreid.retrieval.camera_graph_file import read_camera_graph
     from xreid.retrieval.gallery import Gallery
-    from xreid.retrieval.strangers import check_gallery, keep_check
+    from xreid.retrieval.strangers import check_gallery, keep_check, require_cameras
 
     graph = None if options.graph is None else read_camera_graph(options.graph)
     gallery = Gallery.open(options.gallery)
+    require_cameras(gallery, graph)
     folder = None if options.dry_run else answers_folder(gallery, options.state)
     calibration = (
         gallery.calibration if options.calibration is None else read_calibration(options.calibration)
@@ -73,7 +74,7 @@ def strangers(options: StrangersOptions) -> None:
     check = check_gallery(gallery, calibration, graph=graph, progress=lines)
     if folder is not None:
         own = gallery.calibration is not None and key_of(gallery.calibration) == check.calibration
-        if keep_check(folder, check, graph=graph is not None, own=own) is None:
+        if keep_check(folder, check, own=own) is None:
             print(_NOT_KEPT.format(folder=folder), file=sys.stderr)
     print(json.dumps(check.to_json(), indent=2) if options.json else _table(check, calibration))
 

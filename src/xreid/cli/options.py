@@ -61,13 +61,32 @@ def plain_words(options: type[object], argv: Sequence[str], *, positional: Seque
             if kinds.get(name.partition(".")[0]) is None or not word.startswith("--"):
                 plain.append(word)
                 continue
+            if equals and kinds.get(name) == "list":
+                listed = value if value[:1] == "[" else json.dumps([value])
+                plain.append(_with_those_before(plain, name, listed))
+                continue
             if equals:
-                value = json.dumps([value]) if kinds.get(name) == "list" and value[:1] != "[" else value
                 plain.append(f"--{name}={value}")
                 continue
         taken = _take(words, kind=kinds.get(name) or "value")
+        if taken and kinds.get(name) == "list":
+            plain.append(_with_those_before(plain, name, taken[0]))
+            continue
         plain += [f"--{name}={taken[0]}"] if taken else [f"--{name}"]
     return plain
+
+
+def _with_those_before(plain: list[str], name: str, value: str) -> str:
+    """A list that is named again goes on: what was said before is taken from the words and put before it."""
+    before = [word for word in plain if word.startswith(f"--{name}=[")]
+    try:
+        lists = [json.loads(word.partition("=")[2]) for word in (*before, f"--{name}={value}")]
+    except ValueError:  # written as YAML: said once, it is read as such
+        lists = []
+    if not before or not lists:
+        return f"--{name}={value}"
+    plain[:] = [word for word in plain if word not in before]
+    return f"--{name}={json.dumps([one for some in lists for one in some])}"
 
 
 Kind = Literal["list", "flag", "value"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from xreid.cli.gallery_options import AnswersOptions
+from xreid.cli.gallery_options import AnswersOptions, require_cosine
 from xreid.cli.options import parse
 from xreid.cli.sub_verbs import long_word
 from xreid.core.errors import ConfigError
@@ -119,6 +119,7 @@ class SearchOptions(AnswersOptions):
     def __post_init__(self) -> None:
         if self.prior is not None and not 0 < self.prior < 1:
             raise ConfigError("--prior must be a probability", expected="0 < prior < 1", got=str(self.prior))
+        require_cosine(self.min_score)
         if self.rerank < 0:
             raise ConfigError("--rerank is out of range", expected="0 or more", got=str(self.rerank))
         if (self.video is None) != (self.at is None) or (self.video is None) != (self.box is None):
@@ -146,11 +147,13 @@ def _run(options: SearchOptions, temporary: Path) -> int:
     from xreid.retrieval.gallery import Gallery
     from xreid.retrieval.page import PageInfo, write_results_page
     from xreid.retrieval.search import search
+    from xreid.retrieval.strangers import require_cameras
 
     gallery = Gallery.open(options.gallery)
     audit = Audited(gallery, options.state)
     rules, meaning = _rules(options), _meaning(gallery, options)
     graph = None if options.graph is None else read_camera_graph(options.graph)
+    require_cameras(gallery, graph)
     model = _model(options)
     case = open_case(gallery, options.case, options.state)
     queries = queries_of(gallery, options, model=model, folder=options.out or temporary, case=case)
@@ -191,7 +194,10 @@ def _run(options: SearchOptions, temporary: Path) -> int:
         )
         print(f"search: page {options.out / 'search.html'}", file=sys.stderr)
         if missing:
-            print(f"search: {missing} frames are no longer kept, or have moved: --frames names a new root", file=sys.stderr)
+            print(
+                f"search: {missing} frames are no longer kept, or have moved: --frames names a new root",
+                file=sys.stderr,
+            )
     if options.json:
         print(json.dumps(_plain(results, people, whys), indent=2))
         if meaning is not None:
@@ -259,7 +265,8 @@ def _feedback(
         [gallery.find(name).id for name in names] for names in (options.confirm, options.reject)
     )
     said = Feedback(confirmed=tuple(confirmed), rejected=tuple(rejected))
-    return said if case is None else case.judged(queries, confirm=confirmed, reject=rejected)
+    own = [one.id for query in queries for one in query.examples if one.id is not None]
+    return said.withdraw(*own) if case is None else case.judged(queries, confirm=confirmed, reject=rejected)
 
 
 def _alerts(gallery: Gallery, options: SearchOptions) -> list[Alert]:

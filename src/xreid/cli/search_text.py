@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from rich.console import Console
 from rich.table import Table
 
+from xreid.cli.tables import print_table
 from xreid.retrieval.meaning import Meaning
 from xreid.retrieval.persons import Person
 from xreid.retrieval.search import SCORE_NOTE, Hit, SearchResult
@@ -64,7 +65,7 @@ def _print_result(console: Console, result: SearchResult, meaning: Meaning | Non
         table.add_row(
             *_facts(hit), *([_meant(hit)] if meaning else []), *([show_transition(hit)] if judged else [])
         )
-    console.print(table)
+    print_table(table, console)
     console.print()
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from xreid.cli.audited import Audited
-from xreid.cli.gallery_options import AnswersOptions
+from xreid.cli.gallery_options import AnswersOptions, require_cosine
 from xreid.cli.sub_verbs import SubVerbs, run_sub_verb
 from xreid.core.errors import ConfigError
 
@@ -48,6 +48,9 @@ class AddOptions(AnswersOptions):
     calibration: str = "auto"
     min_score: float | None = None
     past: bool = False
+
+    def __post_init__(self) -> None:
+        require_cosine(self.min_score)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -319,17 +322,16 @@ def _print_alerts(alerts: Sequence[Alert]) -> None:
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    from rich.console import Console
     from rich.table import Table
+
+    from xreid.cli.tables import print_table
 
     if not rows:
         return
     table = Table(*titles, box=None)
     for row in rows:
         table.add_row(*row)
-    console = Console(markup=False, highlight=False)
-    console.width = max(console.width, 120)
-    console.print(table)
+    print_table(table)
 
 
 def _threshold(person: Any) -> str:

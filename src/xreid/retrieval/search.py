@@ -23,6 +23,7 @@ from xreid.retrieval.gallery_rows import Entry
 from xreid.retrieval.meaning import Meaning, Order, Verdict
 from xreid.retrieval.queries import AnyQuery, Query, queries_from_gallery, queries_from_set
 from xreid.retrieval.ranking import Ask, Candidate, ask_of, nearest_of, rerank
+from xreid.retrieval.too_narrow import too_narrow
 
 __all__ = [
     "ORDER_NOTE",
@@ -173,6 +174,7 @@ def search(
     if not any(searched) and not feedback:
         raise ProtocolError(
             f"the filters let none of the {len(gallery)} tracklets of {gallery.address} through",
+            got=too_narrow(gallery, rules),
             todo="Loosen --modality, --camera, --place, --from, --to, --known, --label, --min-quality, --set "
             "or --other-cameras.",
         )

@@ -77,21 +77,23 @@ def read_check(folder: Path, key: str) -> SiteCheck | None:
     return None
 
 
-def keep_check(folder: Path, check: SiteCheck, *, graph: bool = False, own: bool = True) -> Path | None:
+def keep_check(folder: Path, check: SiteCheck, *, own: bool = True) -> Path | None:
     """Keep a check, in place of the one before of that calibration.
+
+    One without pairs across cameras does not replace one with such pairs, nor one without any pairs one with
+    some, whichever was begun first: a graph that is missing, or names other cameras, takes no doubt away.
 
     Args:
         folder: Of the answers.
         check: The check.
-        graph: Whether a camera graph was named. Without one it does not replace one that had pairs across
-            cameras, whichever was begun first.
         own: Whether it is of the gallery's own calibration.
 
     Returns:
         Where it is kept; None where a better one stays.
     """
     with changing(folder):
-        if not graph and _across(_kept(folder, check.calibration)) and not _across(check):
+        before = _kept(folder, check.calibration)
+        if before is not None and _says(before) > _says(check):
             return None
         path = folder / (FILE if own else _named(check.calibration))
         write_json(path, check.to_json())
@@ -102,7 +104,8 @@ def keep_check(folder: Path, check: SiteCheck, *, graph: bool = False, own: bool
 
 def has_better(folder: Path, calibration: Calibration, graph: CameraGraph | None) -> bool:
     """Whether the check that is kept had a camera graph, and one that is made now has none."""
-    return graph is None and _across(_kept(folder, key_of(calibration)))
+    check = _kept(folder, key_of(calibration))
+    return graph is None and check is not None and _says(check)[0]
 
 
 def _kept(folder: Path, key: str) -> SiteCheck | None:
@@ -113,8 +116,9 @@ def _kept(folder: Path, key: str) -> SiteCheck | None:
         return None
 
 
-def _across(check: SiteCheck | None) -> bool:
-    return check is not None and any(kind.across for kind in check.kinds.values())
+def _says(check: SiteCheck) -> tuple[bool, bool]:
+    """Whether it has pairs across cameras, and any."""
+    return any(kind.across for kind in check.kinds.values()), bool(check.kinds)
 
 
 def _named(key: str) -> str:
@@ -166,6 +170,20 @@ def check_gallery(
     )
 
 
+def require_cameras(gallery: Gallery, graph: CameraGraph | None) -> None:
+    """Refuse a camera graph of another place.
+
+    Raises:
+        ProtocolError: It names none of the gallery's cameras.
+    """
+    if graph is not None and gallery.cameras and not set(gallery.cameras) & set(graph.places):
+        raise ProtocolError(
+            "the camera graph names none of the gallery's cameras",
+            expected=", ".join(gallery.cameras[:8]),
+            got=", ".join(list(graph.places)[:8]),
+        )
+
+
 def stranger_pairs(
     rows: Sequence[Tracklet], graph: CameraGraph | None
 ) -> dict[_Group, npt.NDArray[np.int64]]:
@@ -175,7 +193,7 @@ def stranger_pairs(
         rows: The tracklets.
         graph: Cameras and ways; without one only pairs of one picture.
     """
-    judge = (graph or CameraGraph()).judge
+    judge, at_once = (graph or CameraGraph()).judge, CameraGraph().judge
     found: dict[_Group, list[tuple[int, int]]] = {}
     for first, second in _candidates(rows, graph):
         a, b = rows[first], rows[second]
@@ -183,7 +201,7 @@ def stranger_pairs(
         # One camera in two recordings at once is the same footage twice.
         counts = graph is not None if across else a.source == b.source
         pairs = found.setdefault((kind_of(a.modality, b.modality), across), [])
-        if counts and len(pairs) < MOST_PAIRS and judge(a, b).impossible:
+        if counts and len(pairs) < MOST_PAIRS and (judge if across else at_once)(a, b).impossible:
             pairs.append((first, second))
     return {group: np.array(pairs, dtype=np.int64) for group, pairs in sorted(found.items()) if pairs}
 

@@ -141,8 +141,7 @@ class Backend:
         if calibration is None or self.gallery.origin is None:
             return False
         if not has_better(self.answers, calibration, self.graph):
-            check = check_gallery(self.gallery, calibration, graph=self.graph)
-            keep_check(self.answers, check, graph=self.graph is not None)
+            keep_check(self.answers, check_gallery(self.gallery, calibration, graph=self.graph))
         return True
 
     def queries_of(self, ids: Sequence[str]) -> list[Query]:
