@@ -83,9 +83,8 @@ def filmed(site: Path) -> list[Filmed]:
     return found
 
 
-def ingest_own(site: Path, out: Path, *, detector: str, tracker: str, jobs: int) -> float:
+def ingest_own(site: Path, out: Path, *, config: IngestConfig, jobs: int) -> float:
     """Ingest the videos as a user would; seconds."""
-    config = IngestConfig(detector=detector, tracker=tracker)  # type: ignore[arg-type]
     sources = find_sources([str(site / VIDEOS)], options=SourceOptions(), config=config)
     start = time.perf_counter()
     report = ingest_recordings(sources.recordings, out, config=config, jobs=jobs, note=print)
@@ -235,13 +234,22 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--detector", default="motion")
     parser.add_argument("--tracker", default="ocsort")
+    parser.add_argument(
+        "--by_person",
+        choices=("split", "join"),
+        help="ingest with the checkpoint too: tracks split where the person changes, or also joined",
+    )
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
     videos = filmed(options.site)
     own, true = options.out / "own", options.out / "true"
-    seconds = ingest_own(
-        options.site, own, detector=options.detector, tracker=options.tracker, jobs=options.jobs
+    config = IngestConfig(
+        detector=options.detector,
+        tracker=options.tracker,
+        checkpoint=options.checkpoint if options.by_person else None,
+        join=options.by_person == "join",
     )
+    seconds = ingest_own(options.site, own, config=config, jobs=options.jobs)
     ingest_true(videos, true)
     found = {folder.name: folder / "tracks.txt" for folder in finished(own)}
     found = {name: path for name, path in found.items() if path.is_file()}

@@ -30,11 +30,13 @@ def _walk(first: int, last: int, *, at: float = 0, step: float = 10, **box: floa
         (_walk(1, 20), _walk(30, 50, at=200), False),  # two heights before him
         (_walk(1, 20), _walk(30, 50, at=49), True),  # half a height before where he was heading
         (_walk(1, 20), _walk(30, 50, at=700, step=-10), False),  # somebody who comes towards him
-        (_walk(1, 20), _walk(30, 50, height=60), True),  # a bench hides the legs: the head goes on
-        (_walk(1, 20), _walk(30, 50, y=140, height=60), True),  # a branch hides the head: the feet go on
+        (_walk(1, 20), _walk(30, 50, height=40), True),  # a bench hides the legs: the head goes on
+        (_walk(1, 20), _walk(30, 50, y=160, height=40), True),  # a branch hides the head: the feet go on
         (_walk(1, 20), _walk(30, 50, y=190, height=160), False),  # both edges are elsewhere
         (_walk(1, 20), _walk(30, 50, y=-20), False),  # far above him
-        (_walk(20, 20), _walk(23, 40), True),  # one box says not where he is heading, the other piece does
+        (_walk(1, 20), _walk(30, 50, at=45, height=60), True),  # half of the greater height
+        (_walk(20, 20), _walk(30, 50), True),  # one box says not where he is heading, the other piece does
+        (_walk(1, 20), _walk(30, 30), True),
         (_walk(20, 20, step=0), _walk(23, 23, at=51, step=0), False),  # neither does: he is taken to stand
     ],
 )
@@ -109,6 +111,7 @@ def test_strangers_are_at_once_in_five_pictures(spans: list[tuple[int, int, int,
 def test_the_most_alike_are_joined_first_and_each_goes_on_once() -> None:
     scores = {("a", "b"): 0.9, ("a", "c"): 0.95, ("d", "b"): 0.8, ("d", "c"): 0.94}
     assert best(scores) == {"c": "a", "b": "d"}
+    assert best({("a", "b"): 0.9, ("a", "c"): 0.95, ("d", "c"): 0.94}) == {"c": "a"}, "not the most pairs"
     assert best({("a", "b"): 0.9, ("a", "c"): 0.9}) == {"b": "a"}, "of equal ones the first by name"
     assert best({("a", "b"): 0.9, ("b", "c"): 0.8}) == {"b": "a", "c": "b"}, "a walk may break twice"
     assert first_of("c", {"b": "a", "c": "b"}) == "a"

@@ -183,6 +183,8 @@ def test_folders_that_hold_something_else(site: Path, tmp_path: Path) -> None:
         (["a.mp4", "rtsp://h/x", "out"], "files and live cameras in one command"),
         (["a.mp4", "out", "--jobs", "0"], "jobs is out of range"),
         (["a.mp4", "out", "--switch_score", "0.5"], "switch_score needs a model"),
+        (["a.mp4", "out", "--join_score", "0.5"], "join_score needs a model"),
+        (["a.mp4", "out", "--checkpoint", "run", "--join_score", "2"], "join_score is no cosine"),
         (["a.mp4", "out", "--detector", "yolo"], "no detector 'yolo'"),
     ],
 )

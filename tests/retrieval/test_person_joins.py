@@ -1,7 +1,9 @@
 """Broken tracks joined by looks: the threshold; whole ingests, with a model that sees mean colours; kills."""
 
+import json
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 
 from tests.retrieval.footage import Image, draw_person, wall, write_mot, write_video
 from tests.retrieval.test_ingest import _digest
+from xreid.core.errors import ConfigError
 from xreid.core.tracklets import Modality
 from xreid.data import open_archive
 from xreid.evaluation.calibration import Threshold
@@ -132,6 +135,21 @@ def test_a_walk_that_broke_off_is_one_tracklet(tmp_path: Path) -> None:
     told = [(m.frame, m.box) for m in moments(tmp_path / "out", "walk-0001")]
     apart_told = [(m.frame, m.box) for n in (0, 2) for m in moments(tmp_path / "apart", before[n].name)]
     assert told == apart_told, "nothing is made up where he was hidden"
+
+
+@pytest.mark.usefixtures("colours")
+def test_a_folder_of_another_choice_is_refused_and_one_without_a_model_is_not(tmp_path: Path) -> None:
+    video = write_video(tmp_path / "walk.mp4", _street(100))
+    ingest_video(video, tmp_path / "with", config=_config())
+    with pytest.raises(ConfigError, match="with other options"):
+        ingest_video(video, tmp_path / "with", config=_config(join=False))
+    plain = IngestConfig(detector="motion")
+    ingest_video(video, tmp_path / "without", config=plain)
+    options = json.loads((tmp_path / "without" / "ingest.json").read_text())["options"]
+    assert "join" not in options
+    notes: list[str] = []
+    ingest_video(video, tmp_path / "without", config=replace(plain, join=False), note=notes.append)
+    assert notes == [f"{tmp_path / 'without'} already holds this ingest"]
 
 
 @pytest.mark.usefixtures("colours")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from tests.retrieval.footage import walkers, wall
 from xreid.core.tracklets import Modality
-from xreid.retrieval.spectrum import CHROMA_LIMIT, chroma, spectrum_from, switches
+from xreid.retrieval.spectrum import CHROMA_LIMIT, chroma, modality_of, spectrum_from, switches
 
 
 def _grey(image: np.ndarray) -> np.ndarray:
@@ -77,3 +77,10 @@ def test_changes_survive_flickering_frames(lengths: list[int], seed: int) -> Non
         if min((abs(place - edge) for edge in [*edges, 0, len(clean)]), default=99) > 6:
             flickering[place] = 9.0 - flickering[place]
     assert switches(flickering, window=10) == edges
+
+
+def test_a_modality_that_was_stated_counts() -> None:
+    for stated in Modality:
+        assert modality_of([0.0] * 5, stated=stated.value) is stated
+    assert modality_of([0.0] * 5, stated="auto") is Modality.INFRARED
+    assert modality_of([5.0] * 5, stated="auto") is Modality.VISIBLE

@@ -33,6 +33,8 @@ def identity_of(
         from xreid.inference.checkpoint import describe_checkpoint  # brings torch, which takes seconds
 
         options["checkpoint"] = describe_checkpoint(config.checkpoint)[2]
+    else:  # nothing is joined without a model: folders from before these options stay what they are
+        options = {name: value for name, value in options.items() if name not in ("join", "join_score")}
     if (folder := model_folder(config.detector)) is not None:
         options["detector_sha256"] = sha256_of_value(
             [(file.name, sha256_of_file(file)) for file in sorted(folder.iterdir()) if file.is_file()]
