@@ -13,11 +13,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.evaluation.problems import people
 from tests.training.micro import NETWORK, micro, objective
 from xreid.cli.main import main
 from xreid.core.embeddings import write_table
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
+from xreid.evaluation.directions import I2V
+from xreid.evaluation.evaluator import evaluate
 from xreid.evaluation.examples import Match
+from xreid.evaluation.intervals import Bootstrap
+from xreid.evaluation.protocols import GENERIC
 from xreid.inference.checkpoint import selection_rule
 from xreid.losses.config import ObjectiveConfig
 from xreid.training.config import BatchConfig, SelectionConfig
@@ -26,6 +31,7 @@ from xreid.training.report_attention import half_of_attention
 from xreid.training.report_cases import Case
 from xreid.training.report_curves import Axis, binned, training_charts
 from xreid.training.report_runs import read_runs
+from xreid.training.report_scores import differences
 
 ALONE: ObjectiveConfig = objective(triplet_features=("proj",), cmcl_weight=0.0)
 
@@ -192,14 +198,18 @@ def nameless(folder: Path) -> None:
 
 
 def test_a_run_without_metrics_still_has_a_page(runs: tuple[Path, Path], tmp_path: Path) -> None:
-    shutil.copytree(runs[1], tmp_path / "run")
-    (tmp_path / "run" / "metrics.jsonl").unlink()
+    shutil.copytree(runs[1], tmp_path / "bare")
+    (tmp_path / "bare" / "metrics.jsonl").unlink()
     out = tmp_path / "a.html"
-    words = ["report", str(tmp_path / "run"), "--out", str(out), "--looks", "false", "--lists", "0"]
+    words = ["report", str(tmp_path / "bare"), "--out", str(out), "--looks", "false", "--lists", "0"]
     assert main([*words, "--device", "cpu"]) == 0
     text = out.read_text()
-    assert "run has no metrics.jsonl" in text
+    assert "bare has no metrics.jsonl" in text
     assert 'class="curve"' not in text
+    assert "too short to log" not in text
+    (tmp_path / "bare" / "metrics.jsonl").write_text('{"kind": "epoch", "step": 1, "epoch": 1}\n')
+    assert main([*words, "--device", "cpu"]) == 0
+    assert "too short to log" in out.read_text()
 
 
 def test_frames_that_cannot_be_read_are_said_beside_the_maps(
@@ -225,6 +235,11 @@ def test_names_of_runs_tell_them_apart(runs: tuple[Path, Path], tmp_path: Path) 
     assert [run.name.split("/")[-1] for run in found] == ["plain", "plain"]
     assert found[0].name != found[1].name
     assert [run.name for run in read_runs(runs)] == ["whole", "plain"]
+    ablated = [tmp_path / key / "run" for key in ("baseline-seed0", "cpc-seed0")]
+    for folder in ablated:
+        shutil.copytree(runs[1], folder)
+    assert [run.name for run in read_runs(ablated)] == ["baseline-seed0", "cpc-seed0"]
+    assert [run.name for run in read_runs(ablated[:1])] == ["baseline-seed0"]
 
 
 def test_how_the_epoch_was_chosen_in_words() -> None:
@@ -234,6 +249,14 @@ def test_how_the_epoch_was_chosen_in_words() -> None:
         selection_rule(last)
         == "epoch 3 of 3, fixed beforehand; 7 training people were held out, and watched only"
     )
+
+
+def test_a_difference_that_no_draw_shows_is_no_certainty() -> None:
+    one, other = (evaluate(people(noise=n), GENERIC, direction=I2V) for n in (0.5, 3.0))
+    (same,) = differences(["a", "b"], [[one], [one]], bootstrap=Bootstrap(resamples=50))
+    assert [row["verdict"] for row in same["rows"]] == ["no draw differs, which is no certainty"] * 2
+    (worse,) = differences(["a", "b"], [[one], [other]], bootstrap=Bootstrap(resamples=50))
+    assert not any("no draw" in row["verdict"] for row in worse["rows"])
 
 
 def test_a_bin_keeps_mean_and_extremes() -> None:

@@ -121,14 +121,17 @@ def facts_of(run: FinishedRun) -> list[tuple[str, str]]:
 
 
 def _names(folders: Sequence[Path]) -> list[str]:
-    """The folders' own names, or as much of their paths as tells them apart."""
+    """The folders' own names, or as much of their paths as tells them apart.
+
+    `xreid ablate` trains in KEY/run; that last part names nothing and is left out.
+    """
     resolved = [folder.resolve() for folder in folders]
     if len(set(resolved)) < len(resolved):
         twice = next(folder for folder in resolved if resolved.count(folder) > 1)
         raise ConfigError(f"{twice} is named twice", expected="different runs")
-    most = max(len(folder.parts) for folder in resolved)
-    for depth in range(1, most + 1):
-        names = ["/".join(folder.parts[-depth:]) for folder in resolved]
+    parts = [f.parts[:-1] if f.name == "run" and len(f.parts) > 2 else f.parts for f in resolved]
+    for depth in range(1, max(map(len, parts)) + 1):
+        names = ["/".join(part[-depth:]) for part in parts]
         if len(set(names)) == len(names):
             return names
-    raise AssertionError("different paths have different parts")
+    return [str(folder) for folder in resolved]

@@ -88,7 +88,7 @@ def _difference(comparison: Comparison, metric: str, *, span: float) -> dict[str
         "value": f"{100 * e.value:+.2f}",
         "interval": interval(e),
         "verdict": _verdict(comparison, metric),
-        "above": "" if above is None else f"{100 * above[metric]:.0f}",
+        "above": "" if above is None or e.low == e.high else f"{100 * above[metric]:.0f}",
         "place": _place(e.value, span),
         "low": None if e.low is None else _place(e.low, span),
         "width": None if e.low is None or e.high is None else _place(e.high, span) - _place(e.low, span),
@@ -99,6 +99,8 @@ def _verdict(comparison: Comparison, metric: str) -> str:
     e = comparison.differences[metric]
     if e.low is None:
         return "no interval"
+    if e.low == e.high == 0:
+        return "no draw differs, which is no certainty"
     if not comparison.excludes_zero(metric):
         return "undecided: the interval holds 0"
     return "better: the interval leaves 0 out" if e.value > 0 else "worse: the interval leaves 0 out"
