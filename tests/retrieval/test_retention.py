@@ -127,16 +127,19 @@ def test_what_stays_of_an_ingest_loses_the_boxes_of_who_went(tmp_path: Path) -> 
 
 
 def test_a_clean_end_stays_one(tmp_path: Path) -> None:
+    """The next start need not make the tables anew, but for those that were not whole."""
     out = _footage(tmp_path)
-    forget(out, before_s=START + 5000)
-    make_recording(out, 900, [5])
-    tables = GrowingTables(out)
-    tables.begin(finished(out), set())
-    tables.end()
-    forget(out, before_s=START + 5000)
+    GrowingTables(out).begin(finished(out), set())
+    GrowingTables(out).end()
+    forget(out, before_s=START + 47.0)
     with mock.patch("xreid.retrieval.growing.merge", side_effect=AssertionError("made anew")):
         GrowingTables(out).begin(finished(out), set())
-    assert len(_table(out)) == 1
+    _crops(make_recording(out, 900, [5]))  # it is in no table yet
+    assert forget(out, before_s=START + 65.0).rows
+    stay = len(_table(out))
+    assert stay
+    GrowingTables(out).begin(finished(out), set())
+    assert len(_table(out)) == stay + 1
 
 
 def test_a_running_camera_goes_on_after_it(tmp_path: Path) -> None:

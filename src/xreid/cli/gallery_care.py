@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
-ELSEWHERE = "Frames, tracklet tables and the embedding sets they came from lie elsewhere: erase them there."
+ELSEWHERE = (
+    "Pictures, tracklet tables and embedding sets lie elsewhere: `xreid ingest OUT --keep_days N`, then "
+    "`xreid embed`, remove what is too old there; whatever else must go is yours to remove."
+)
 
 
 @dataclass(frozen=True, kw_only=True)
