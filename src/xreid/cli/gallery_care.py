@@ -160,13 +160,18 @@ def receipts(options: ReceiptsOptions) -> None:
     """Run `receipts`."""
     from xreid.retrieval.gallery import Gallery
 
-    damaged: list[str] = []
+    damaged, shown = list[str](), 0
     for receipt in Gallery.open(options.gallery).receipts(damaged):
         if options.of is None or receipt.is_of(options.of):
             done = f"finished {receipt.finished}" if receipt.finished else "NOT FINISHED"
             why = f" ({receipt.reason})" if receipt.reason else ""
             count = f"{receipt.tracklets} {'tracklet' if receipt.tracklets == 1 else 'tracklets'}"
+            shown += 1
             print(f"{receipt.id}: {count}, asked by {receipt.asked_by or 'nobody named'}{why}, {done}")
+    if not shown:
+        print(
+            f"gallery receipts: {'none' if options.of is None else f'none of {options.of}'}", file=sys.stderr
+        )
     if damaged:
         raise DataError(f"{len(damaged)} of the receipts cannot be read", got="; ".join(damaged))
 
@@ -183,7 +188,8 @@ def check(options: CheckOptions) -> None:
         print(fault)
     if faults:
         raise DataError(f"{options.gallery} is not in order", got=f"{len(faults)} faults")
-    print(f"{options.gallery}: {len(gallery)} tracklets in {len(gallery.sets)} sets, all in order")
+    sets = "1 set" if len(gallery.sets) == 1 else f"{len(gallery.sets)} sets"
+    print(f"{options.gallery}: {len(gallery)} tracklets in {sets}, all in order")
 
 
 def export(options: ExportOptions) -> None:

@@ -201,7 +201,7 @@ def _run(options: SearchOptions, temporary: Path) -> int:
     if options.json:
         print(json.dumps(_plain(results, people, whys), indent=2))
         if meaning is not None:
-            print(f"search: {meaning.here()}", file=sys.stderr)
+            print(f"search: calibration: {meaning.here()}", file=sys.stderr)
     else:
         print_results(results, meaning, people=people, whys=whys)
     return 0

@@ -169,7 +169,7 @@ def _add(options: AddOptions) -> None:
     examples = "1 example" if count == 1 else f"{count} examples"
     print(f"watching for {person.name} by {examples}, {_threshold(person)}")
     if by_rate and meaning is not None:
-        print(meaning.here())
+        print(f"calibration: {meaning.here()}")
 
 
 def _list(options: ListOptions) -> None:
@@ -215,7 +215,7 @@ def _check(options: CheckOptions) -> None:
     _print_alerts(report.new)
     print(f"{report.watched} watched for, {len(report.new)} new alerts")
     if report.calibration:
-        print(report.calibration)
+        print(f"calibration: {report.calibration}")
     for names, what in (
         (report.expired, "the time is over of"),
         (report.skipped, "embed again the examples of"),
