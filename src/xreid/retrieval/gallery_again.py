@@ -83,7 +83,7 @@ def _made(
     if (out / "embedding.json").is_file():
         return EmbeddingSet.load(out)
     note(f"set {stored.key[:8]} ({stored.name}): {stored.rows} tracklets")
-    return make(gallery.content(stored)[0].table, out)
+    return make(gallery.content(stored, labels=False)[0].table, out)
 
 
 def _revised(stored: StoredSet, made: EmbeddingSet) -> StoredSet:
