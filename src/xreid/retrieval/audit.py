@@ -90,7 +90,10 @@ class AuditLog:
             # Unbuffered: what a full disk refuses must not come with the next line.
             self._file: IO[bytes] = open(path, "a+b", buffering=0, opener=_for_us_alone)  # noqa: SIM115
         except OSError as error:
-            raise XReidError(f"cannot write the audit log {path}: {error.strerror}") from error
+            raise XReidError(
+                f"cannot write the audit log {path}: {error.strerror}",
+                todo="What is not written down is not done: ask who keeps the log, or search on the page.",
+            ) from error
         with self._alone():
             pass
 
