@@ -195,7 +195,7 @@ def test_tokens_and_roles(chromium: Any, run_server: Start, tokens: Tokens) -> N
     expect(page.get_by_text("1 tracklet erased.")).to_be_visible()
     page.keyboard.press("Escape")
     expect(page.locator("#gallery-count")).to_have_text("23 tracklets")
-    visit.close(complaints=("401",))
+    visit.close(complaints=("401", "404"))
 
 
 def test_somebody_is_watched_for(chromium: Any, run_server: Start) -> None:

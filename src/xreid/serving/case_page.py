@@ -40,7 +40,7 @@ def case_page(site: Site, case: Case, *, exported_by: str, at: str) -> tuple[str
     searched = [_part(entries[i].tracklet, entries[i].root, i) for i in case.tracklets if i in entries]
     for stored in site.queries.known(case.queries):
         part = _part(stored.tracklet, site.queries.root(stored), stored.id)
-        searched.append({**part, "uploads": list(stored.uploads)})
+        searched.append({**part, "uploads": list(dict.fromkeys(stored.uploads))})
     groups = {"searched_for": searched}
     for verdict in ("confirmed", "rejected"):
         chosen = [judged[i] for i in judged if judged[i].verdict == verdict and i in entries]

@@ -44,7 +44,9 @@ function show(name) {
   if (world.shown !== name) {
     world.views[world.shown]?.leave?.();
     world.shown = name;
+    const inside = place.contains(document.activeElement);
     place.replaceChildren(world.views[name].element);
+    if (inside) place.focus({ preventScroll: true }); // what had the focus has gone: Tab goes on in the new part
     world.views[name].returns?.();
   }
   for (const tab of document.querySelectorAll("#tabs button")) tab.setAttribute("aria-current", tab.dataset.view === name ? "page" : "false");
@@ -124,7 +126,13 @@ function help() {
   dialog("Keyboard", h("dl.keys", {}, KEYS.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])), h("p.soft.small", {}, "Shift and click (or Enter) in the list picks several tracklets of one person."));
 }
 
+const head = document.querySelector("header.top"); // as high as its letters: what sticks below it has to know
+new ResizeObserver(() => document.documentElement.style.setProperty("--head", `${head.offsetHeight}px`)).observe(head);
 document.getElementById("help").addEventListener("click", help);
+document.querySelector(".skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the address holds what is searched for
+  (place.querySelector(".content") ?? place).focus();
+});
 document.getElementById("sign-out").addEventListener("click", async () => {
   await ask("DELETE", "/session").catch((error) => tell(error.message, "bad"));
   signedOut();

@@ -99,6 +99,7 @@ export function dialog(title, ...content) {
   box.addEventListener("close", () => { box.remove(); before?.focus?.(); });
   box.addEventListener("click", (event) => { if (event.target === box) close(); });
   document.body.append(box);
+  box.querySelector(":scope > form :is(input, textarea)")?.setAttribute("autofocus", ""); // not on "Close": who types would close it
   box.showModal();
   return box;
 }

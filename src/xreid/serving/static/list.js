@@ -5,7 +5,7 @@ import { camera, count, fill, h, short, span, tag, trouble, utc } from "./dom.js
 import { picture } from "./moving.js";
 import { settle } from "./renew.js";
 
-const ROW = 78, PAGE = 100, SPARE = 6; // pixels of a row; rows of a page, and beyond those in view
+const PAGE = 100, SPARE = 6; // rows of a page, and beyond those in view
 const PAGES = 50; // pages that are kept
 const TALLEST = 20_000_000; // pixels; browsers draw nothing higher, so a longer list moves faster than its bar
 const PAUSE_MS = 60; // whoever drags the bar asks for what is passed by no more than that often
@@ -21,6 +21,7 @@ export class TrackletList {
     this.window.addEventListener("scroll", () => this.show(), { passive: true });
     this.rows.addEventListener("keydown", (event) => this.key(event));
     Object.assign(this, { chosen: new Set(), pages: new Map(), asking: new Set(), total: 0, at: 0 });
+    this.high = 4.875 * parseFloat(getComputedStyle(document.documentElement).fontSize); // pixels of a row, as in app.css
     new ResizeObserver(() => this.show()).observe(this.window);
   }
 
@@ -79,12 +80,12 @@ export class TrackletList {
 
   /** How far down the list its window begins, in pixels of a list that is as high as its rows. */
   down() {
-    const seen = this.window.clientHeight, all = this.total * ROW, high = Math.min(all, TALLEST);
+    const seen = this.window.clientHeight, all = this.total * this.high, high = Math.min(all, TALLEST);
     return high <= seen || all === high ? this.window.scrollTop : (this.window.scrollTop * (all - seen)) / (high - seen);
   }
 
   first() {
-    return Math.floor(this.down() / ROW / PAGE);
+    return Math.floor(this.down() / this.high / PAGE);
   }
 
   show() {
@@ -97,7 +98,7 @@ export class TrackletList {
     }
     this.listbox(true);
     const [first, last] = this.around(), down = this.down();
-    this.rows.style.height = `${Math.min(this.total * ROW, TALLEST)}px`;
+    this.rows.style.height = `${Math.min(this.total * this.high, TALLEST)}px`;
     const kept = new Map([...this.rows.children].map((row) => [row.dataset.key, row]));
     const wanted = [], shift = this.window.scrollTop - down;
     for (let i = first; i < last; i++) wanted.push(this.row(i, kept, shift));
@@ -109,7 +110,7 @@ export class TrackletList {
   /** The rows in view, and some above and below. */
   around() {
     const down = this.down();
-    return [Math.max(0, Math.floor(down / ROW) - SPARE), Math.min(this.total, Math.ceil((down + this.window.clientHeight) / ROW) + SPARE)];
+    return [Math.max(0, Math.floor(down / this.high) - SPARE), Math.min(this.total, Math.ceil((down + this.window.clientHeight) / this.high) + SPARE)];
   }
 
   lacking() {
@@ -121,7 +122,7 @@ export class TrackletList {
   row(i, kept, shift) {
     const item = this.item(i), key = item ? `${i}:${item.id}` : `${i}:`;
     const row = kept.get(key) ?? (item ? this.line(i, item, key) : h("div.line", { "data-key": key }, h("span.soft", {}, "…")));
-    row.style.top = `${i * ROW + shift}px`;
+    row.style.top = `${i * this.high + shift}px`;
     if (item) {
       row.setAttribute("aria-selected", this.chosen.has(item.id));
       row.classList.toggle("at", i === this.at && document.activeElement === this.rows);
@@ -151,8 +152,8 @@ export class TrackletList {
 
   /** Scroll as far as the row needs that one is at. */
   reveal() {
-    const seen = this.window.clientHeight, all = this.total * ROW, high = Math.min(all, TALLEST), top = this.at * ROW;
-    const to = Math.min(top, Math.max(this.down(), top + ROW - seen));
+    const seen = this.window.clientHeight, all = this.total * this.high, high = Math.min(all, TALLEST), top = this.at * this.high;
+    const to = Math.min(top, Math.max(this.down(), top + this.high - seen));
     if (to !== this.down()) this.window.scrollTop = all === high ? to : (to * (high - seen)) / (all - seen);
   }
 

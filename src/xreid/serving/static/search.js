@@ -42,7 +42,7 @@ export class SearchView {
     Object.assign(this, { queryBox: h("div.query-box", {}), caseBox: h("div", {}), head: h("div.bar.result-head", {}), answerBox: h("div.answer-box", { "aria-busy": "false" }) });
     this.showQuery();
     this.showAnswer();
-    return h("div.two-columns", {}, h("h1.unseen", {}, "Search"), this.side.element, h("section.content", { "aria-label": "Search" }, this.queryBox, this.caseBox, this.head, this.answerBox, this.file));
+    return h("div.two-columns", {}, h("h1.unseen", {}, "Search"), this.side.element, h("section.content", { "aria-label": "Search", tabindex: "-1" }, this.queryBox, this.caseBox, this.head, this.answerBox, this.file));
   }
 
   /** Take a tracklet, alone or with those chosen before; the second time it goes out again. */
@@ -134,6 +134,8 @@ export class SearchView {
   /** Examples that were erased meanwhile go out of the query. */
   async dropMissing() {
     const { tracklets, queries } = this.body(), before = this.query;
+    if (!before.length) return;
+    this.answer = null; // who was found may be gone, too
     const left = await stillThere(tracklets, queries);
     if (this.query !== before) return;
     this.query = left;

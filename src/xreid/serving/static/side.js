@@ -4,7 +4,7 @@ import { h } from "./dom.js";
 import { Filters } from "./filters.js";
 import { TrackletList } from "./list.js";
 
-const NARROW = matchMedia("(max-width: 860px)"); // as in app.css: one column
+const NARROW = matchMedia("(max-width: 53.75em)"); // as in app.css: one column
 
 export class Side {
   /** @param filtered called with the filters whenever they change; choose with a tracklet and whether it is added */

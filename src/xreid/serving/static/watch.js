@@ -92,10 +92,11 @@ export function watchFor(body, gallery) {
     if (text("until")) asked.expires_s = new Date(text("until")).getTime() / 1000;
     try {
       const made = await post("/watch", asked);
-      const wrong = asked.past ? await post("/watch-checks").then(() => null, (error) => error) : null;
+      let report = null, wrong = null;
+      if (asked.past) await post("/watch-checks").then((said) => { report = said; }, (error) => { wrong = error; });
       box.close(); // the person is on the list, whatever the check said
       if (wrong) tell([`${made.name} is on the list, but nothing was checked: ${wrong.message}`, wrong.todo].filter(Boolean).join(". "), "bad");
-      else tell(`Watching for ${made.name}`);
+      else tell(`Watching for ${made.name}${report ? `: ${count(report.new, "new alert")} among what is in the gallery` : ""}`);
     } catch (error) {
       fill(failed, trouble(error));
     }
