@@ -22,7 +22,7 @@ from xreid.losses.config import PromptConfig
 from xreid.training.ablation_prompts import RANDOM_TEXT, random_text_weights
 from xreid.training.ablation_rows import Changes, Table, nested, resolve
 from xreid.training.config import ArchiveConfig, TrainConfig
-from xreid.training.material import training_rows
+from xreid.training.material import sampling_at_test, training_rows
 
 RUNS = "runs"
 On = Literal["test", "held-out"]
@@ -225,8 +225,8 @@ def _require_scorable(
                 todo="Set --selection.held_out, for instance to 0.2.",
             )
     asked = [
-        (found.archive, found.batch.sampling_at_test(archives[found.archive].source), found.batch.frames)
-        for found in resolved.values()
+        (each.archive, sampling_at_test(each.batch, source=archives[each.archive].source), each.batch.frames)
+        for each in resolved.values()
     ]
     for archive, sampling, frames in dict.fromkeys(asked):
         rows = _scorable_rows(config, archive, archives[archive])

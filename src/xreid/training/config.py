@@ -14,7 +14,7 @@ from xreid.data.archive import Layout
 from xreid.data.augment import AugmentConfig
 from xreid.data.bupt_campus import FakeIr
 from xreid.data.clips import OnUnreadable
-from xreid.inference.checkpoint import SamplingChoice, TestSampling
+from xreid.inference.checkpoint import SamplingChoice
 from xreid.losses.config import ObjectiveConfig, PromptConfig
 from xreid.models.config import NetworkConfig
 
@@ -71,12 +71,6 @@ class BatchConfig:
         _at_least(self, identities=2, clips=1, frames=1)
         if self.per_epoch is not None:
             _at_least(self, per_epoch=1)
-
-    def sampling_at_test(self, source: str) -> TestSampling:
-        """The rule for the frames of test tracklets, by the archive's source where it is "auto"."""
-        if self.test_sampling != "auto":
-            return self.test_sampling
-        return "linspace" if source == "bupt-campus" else "chunk-first"
 
 
 @dataclass(frozen=True, kw_only=True)

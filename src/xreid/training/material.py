@@ -12,9 +12,10 @@ from xreid.core.seeding import numpy_generator
 from xreid.core.tracklets import Modality, TrackletTable
 from xreid.data.archive import open_archive
 from xreid.data.batches import CrossModalitySampler
+from xreid.inference.checkpoint import TestSampling
 from xreid.inference.embed import table_hash
 from xreid.inference.processes import Processes
-from xreid.training.config import TrainConfig
+from xreid.training.config import BatchConfig, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,6 +74,13 @@ def load_material(root: Path, config: TrainConfig, *, processes: Processes) -> M
         held_out=held_out,
         hash=sha256_of_value([table_hash(part) for part in tables]),
     )
+
+
+def sampling_at_test(batch: BatchConfig, *, source: str) -> TestSampling:
+    """Which frames stand for a test tracklet, by the archive's source where the setting is "auto"."""
+    if batch.test_sampling != "auto":
+        return batch.test_sampling
+    return "linspace" if source == "bupt-campus" else "chunk-first"
 
 
 def training_rows(table: TrackletTable, *, auxiliary: bool = False) -> TrackletTable:

@@ -15,7 +15,7 @@ from xreid.inference.processes import Processes
 from xreid.methods.registry import build_network, build_objective
 from xreid.models.network import TrackletNetwork
 from xreid.training.config import TrainConfig
-from xreid.training.material import Material
+from xreid.training.material import Material, sampling_at_test
 from xreid.training.optimiser import build_optimiser
 from xreid.training.run_folder import RunFolder
 from xreid.training.selection import HeldOutScore
@@ -84,7 +84,7 @@ def build_pieces(
         network=shape,
         preprocessing=Preprocessing(
             frames=config.batch.frames,
-            sampling=config.batch.sampling_at_test(material.table.source),
+            sampling=sampling_at_test(config.batch, source=material.table.source),
             flip=config.batch.test_flip,
         ),
         identities=material.identities,
