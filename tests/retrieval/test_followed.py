@@ -177,3 +177,10 @@ def test_two_processes_do_not_write_one_folder(footage: Path, tmp_path: Path) ->
     ):
         _run(_recordings(footage / "whole"), tmp_path)
     assert not _run(_recordings(footage / "whole"), tmp_path).failed
+
+
+def test_a_recording_whose_clock_starts_at_0_is_not_old(footage: Path) -> None:
+    path = footage / "whole" / next((footage / "whole").iterdir()).name
+    for start_s, ended in ((None, False), (0.0, False), (36_000.0, False), (1.7e9, True), (2.7e9, False)):
+        one = Recording(path=path, name="one", label="one", camera="gate", start_s=start_s)
+        assert Followed([one]).ended(one, 1.8e9) is ended

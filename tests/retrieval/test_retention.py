@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -202,6 +203,48 @@ def test_video_that_nobody_ingested_goes_with_a_line_that_says_so(tmp_path: Path
     assert len(lines) == 2
     assert lines[1].startswith("gate,")
     assert "older than --keep_days" in lines[1]
+
+
+def test_video_that_goes_with_its_recording_was_no_gap(tmp_path: Path) -> None:
+    out = _footage(tmp_path)
+    assert len(forget(out, before_s=START + 5000).video) == len(forget(out, before_s=START).video) + 16
+    assert not (out / "gaps.csv").exists()
+
+
+def test_an_ingest_that_was_never_finished_goes_when_nobody_touches_it_any_more(tmp_path: Path) -> None:
+    """Its crops are in no table: nothing else would ever remove them."""
+    out = _footage(tmp_path)
+    left, worked_on, other = finished(out)[:3]
+    for folder in (left, worked_on, other):
+        (folder / "ingest.json").unlink()
+    for folder in (left, worked_on):
+        (folder / ".ingest").mkdir()
+        for path in (folder, *folder.rglob("*")):
+            os.utime(path, (START, START))
+    (worked_on / ".ingest" / "00000.json").write_text("{}")
+    forget(out, before_s=START + 5000)
+    assert {path.name for path in (out / "recordings").iterdir()} == {worked_on.name, other.name}
+
+
+def test_nothing_is_removed_outside_of_the_folder(tmp_path: Path) -> None:
+    out, told = _footage(tmp_path / "out"), list[str]()
+    moved, *_, lying = [one for one in finished(out) if (one / "tracklets.parquet").is_file()]
+    shutil.move(moved, tmp_path / "elsewhere")
+    moved.symlink_to(tmp_path / "elsewhere")
+    rows = pq.read_table(lying / "tracklets.parquet")
+    precious = tmp_path / "precious"
+    precious.mkdir()
+    named = [[str(precious / "a.jpg")]] + [["../../../precious/a.jpg"], ["a.jpg"]] * len(rows)
+    frames = pa.array(named[: len(rows)], rows.schema.field("frames").type)
+    pq.write_table(
+        rows.set_column(rows.column_names.index("frames"), "frames", frames), lying / "tracklets.parquet"
+    )
+    before = {path for path in tmp_path.rglob("*") if out not in path.parents}
+    forget(out, before_s=START + 5000, note=told.append)
+    assert {path for path in tmp_path.rglob("*") if out not in path.parents} == before
+    assert {path.name for path in (out / "recordings").iterdir()} == {moved.name, lying.name}
+    assert any("is a link" in text for text in told)
+    assert any("not its own" in text for text in told)
 
 
 def test_a_damaged_ingest_is_told_and_hinders_no_other(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ import av
 from xreid.core.errors import DataError
 from xreid.core.files import read_json
 from xreid.data.names import natural_key
+from xreid.retrieval.columns import UNIX_FROM_S
 from xreid.retrieval.ingest_identity import WORK
 from xreid.retrieval.recorder import length_s
 from xreid.retrieval.sources import Recording
@@ -71,7 +72,7 @@ class Followed:
 
     def ended(self, one: Recording, before_s: float) -> bool:
         """Whether a recording ended before a moment, Unix seconds; without a date nobody knows."""
-        if one.start_s is None or one.path.is_dir() or one.start_s >= before_s:
+        if one.start_s is None or one.path.is_dir() or not UNIX_FROM_S <= one.start_s < before_s:
             return False
         end = self._end(one)
         return end is not None and end < before_s

@@ -130,7 +130,7 @@ def _remove(out: Path, going: Going) -> None:
     for name in going.recordings:
         _remove_folder(out / RECORDINGS / name)
     for name in going.video:
-        _remove_video(out, name)
+        _remove_video(out, name, was_ingested=Path(name).stem in going.recordings)
 
 
 def _from_tables(out: Path, going: Going) -> None:
@@ -194,9 +194,9 @@ def _emptied(folder: Path) -> None:
             (folder / name).unlink(missing_ok=True)
 
 
-def _remove_video(out: Path, name: str) -> None:
+def _remove_video(out: Path, name: str, *, was_ingested: bool) -> None:
     path = out / VIDEO / name
-    ingested = (out / RECORDINGS / path.stem / "ingest.json").is_file()
+    ingested = was_ingested or (out / RECORDINGS / path.stem / "ingest.json").is_file()
     if path.is_file() and path.suffix != UNREADABLE and not ingested:
         start = start_of(path)
         reason = "recorded, but removed before it was ingested: older than --keep_days"

@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 from xreid.core.errors import DataError
 from xreid.core.grown import read_grown
 from xreid.retrieval.columns import UNIX_FROM_S
-from xreid.retrieval.crops import SHORT
+from xreid.retrieval.crops import FRAMES, SHORT
+from xreid.retrieval.ingest_identity import WORK
 from xreid.retrieval.merge import RECORDINGS, finished, record_of
 from xreid.retrieval.recorder import SUFFIX, camera_of, length_s, start_of
 from xreid.retrieval.records import TRACKLETS
@@ -101,6 +102,7 @@ def plan(
     """
     if not (out / RECORDINGS).is_dir():
         return _of_single(out, before_s)
+    spare = {*spare, *_links(out / RECORDINGS, note)}
     rows, staying = _rows(out, before_s, spare)
     pieces, whole, short, undated = dict[str, Pieces](), list[str](), 0, list[str]()
     for folder in finished(out):
@@ -126,6 +128,7 @@ def plan(
             continue
         place = f"{RECORDINGS}/{folder.name}"
         pieces |= {place: own.pieces, f"{place}/{SHORT}": too_short.pieces}
+    whole += _abandoned(out / RECORDINGS, before_s, spare)
     gone = tuple(dict.fromkeys([*rows, *undated]))
     return Going(
         before_s=before_s,
@@ -194,6 +197,8 @@ def _old(folder: Path, before_s: float, *, below: Path, but: Collection[str] = (
     for row in rows:
         dated = row["end_s"] is not None and row["end_s"] >= UNIX_FROM_S
         crops = _folders(row)
+        if any(not one.startswith(f"{FRAMES}/") or ".." in one.split("/") for one in crops):
+            raise DataError(f"{path} names pictures that are not its own", got=row["frames"][0])
         if (row["end_s"] if dated else ingested) < before_s and not {str(place / one) for one in crops} & set(
             but
         ):
@@ -206,6 +211,26 @@ def _old(folder: Path, before_s: float, *, below: Path, but: Collection[str] = (
 
 def _folders(row: Mapping[str, Any]) -> set[str]:
     return {frame.rpartition("/")[0] for frame in row["frames"]}
+
+
+def _links(recordings: Path, note: Callable[[str], None]) -> set[str]:
+    """Recordings that lie elsewhere: nothing is removed outside of the folder."""
+    found = {path.name for path in recordings.iterdir() if path.is_symlink()}
+    for name in sorted(found):
+        note(f"cannot remove what is too old: {recordings / name} is a link")
+    return found
+
+
+def _abandoned(recordings: Path, before_s: float, spare: Collection[str]) -> list[str]:
+    """Ingests that were begun, never finished, and last touched before: their crops are in no table."""
+    found = []
+    for folder in sorted(recordings.iterdir()):
+        begun = (folder / WORK).is_dir() and not (folder / "ingest.json").is_file()
+        if not begun or folder.name in spare:
+            continue
+        if max(path.lstat().st_mtime for path in (folder, *folder.rglob("*"))) < before_s:
+            found.append(folder.name)
+    return found
 
 
 def _start(recording: Path) -> float | None:
