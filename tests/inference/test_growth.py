@@ -106,6 +106,50 @@ def test_other_data_is_refused_as_before(
     assert len(embed_tracklets(model, table.take(range(6)), out=tmp_path / "archive", config=CONFIG)) == 6
 
 
+def test_pictures_of_another_ingest_into_the_same_folder_are_embedded_anew(
+    ingested: TrackletTable, tmp_path: Path
+) -> None:
+    """Two people who are there all the time get each other's number: the same names, the same frames."""
+    model, out = write_model(tmp_path / "model"), tmp_path / "out"
+    judged = replace(
+        ingested,
+        rows=tuple(replace(row, quality=0.5 + n / 100) for n, row in enumerate(ingested.take(range(5)))),
+    )
+    first = embed_tracklets(model, judged, out=out, config=CONFIG)
+    swapped = list(judged.rows)
+    for one, other in ((1, 2), (2, 1)):
+        swapped[one] = replace(judged[one], quality=judged[other].quality)
+    growth = look(out, replace(judged, rows=tuple(swapped)), first.origin)
+    assert (growth.todo, growth.gone) == ((1, 2), 2)
+    assert look(out, judged, first.origin).is_done
+    unsaid = replace(judged, rows=tuple(replace(row, quality=None) for row in judged))
+    assert look(out, unsaid, first.origin).is_done
+    with pytest.raises(ConfigError, match="Choose another folder"):
+        look(out, replace(judged, rows=tuple(replace(row, quality=0.1) for row in judged)), first.origin)
+
+
+def test_a_piece_keeps_its_key_where_more_is_known_of_its_rows(
+    ingested: TrackletTable, tmp_path: Path
+) -> None:
+    """A gallery has it under that key, and is not to get it again."""
+    model, out = write_model(tmp_path / "model"), tmp_path / "out"
+    first = embed_tracklets(model, ingested.take(range(4)), out=out, config=CONFIG)
+    told = replace(ingested, rows=tuple(replace(row, place="hall") for row in ingested))
+    second = embed_tracklets(model, told.take(range(6)), out=out, config=CONFIG)
+    assert [piece.rows for piece in second.pieces] == [4, 2]
+    assert second.pieces[0].key == content_key(first)
+
+
+def test_what_others_keep_beside_a_set_stays(ingested: TrackletTable, tmp_path: Path) -> None:
+    model, out = write_model(tmp_path / "model"), tmp_path / "out"
+    for name in (".out.backup", ".out.old.of-may", ".outer.abcdefgh", ".out.abcdefgh"):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (1, 1))
+    embed_tracklets(model, ingested.take(range(2)), out=out, config=CONFIG)
+    left = {path.name for path in tmp_path.iterdir() if path.name[0] == "."}
+    assert left == {".out.backup", ".out.old.of-may", ".outer.abcdefgh"}
+
+
 def _embed_and_die(checkpoint: Path, table: TrackletTable, out: Path, parts: int) -> None:
     from tests.inference.test_embed import _embed_and_die as die
 
@@ -133,8 +177,8 @@ def test_a_set_that_was_moved_away_by_a_killed_process_comes_back(
 ) -> None:
     model, out = write_model(tmp_path / "model"), tmp_path / "out"
     embed_tracklets(model, ingested.take(range(5)), out=out, config=CONFIG)
-    (tmp_path / ".out.old.abc").mkdir()
-    out.rename(tmp_path / ".out.old.abc" / "old")
+    (tmp_path / ".out.old.abcd_123").mkdir()
+    out.rename(tmp_path / ".out.old.abcd_123" / "old")
     embedded.clear()
     assert len(embed_tracklets(model, ingested.take(range(6)), out=out, config=CONFIG)) == 6
     assert sum(embedded) == 1

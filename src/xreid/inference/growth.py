@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import shutil
 import time
 from collections.abc import Iterator, Sequence
@@ -145,21 +146,36 @@ def alone_in(folder: Path, out: Path) -> Iterator[None]:
 def _compare(found: EmbeddingSet, table: TrackletTable) -> Growth:
     rows = {row_hash(row): number for number, row in enumerate(table)}
     places = [rows.get(row_hash(row)) for row in found.table]
+    places = [
+        None if number is None or _other_pictures(old, table[number]) else number
+        for number, old in zip(places, found.table, strict=True)
+    ]
     stay = [place for place, number in enumerate(places) if number is not None]
     here = {number for number in places if number is not None}
     todo = tuple(number for number in range(len(table)) if number not in here)
     if not stay:
         return Growth(known=None, todo=todo, gone=len(found))
     numbers = [number for number in places if number is not None]
+    if todo or len(stay) < len(found):  # keys before the rows are told anew: galleries know them
+        found = replace(found, pieces=found.pieces or (Piece(key=content_key(found), rows=len(found)),))
     kept = found if len(stay) == len(found) else _without(found, stay)
     known = replace(kept, table=table.take(numbers))
     return Growth(known=known, todo=todo, gone=len(found) - len(stay))
 
 
+def _other_pictures(old: Tracklet, new: Tracklet) -> bool:
+    """Whether frames of the same names were cut anew, by another ingest into the same folder."""
+    told = [
+        (getattr(old, name), getattr(new, name))
+        for name in ("quality", "modality_confidence", "start_s", "end_s")
+    ]
+    return any(None not in pair and pair[0] != pair[1] for pair in told)
+
+
 def _without(found: EmbeddingSet, stay: Sequence[int]) -> EmbeddingSet:
     """Some rows of a set; its pieces keep their keys."""
     pieces, start = list[Piece](), 0
-    for piece in found.pieces or (Piece(key=content_key(found), rows=len(found)),):
+    for piece in found.pieces:
         rows = sum(start <= place < start + piece.rows for place in stay)
         pieces += [replace(piece, rows=rows)] if rows else []
         start += piece.rows
@@ -179,8 +195,11 @@ def _may_grow(found: EmbeddingSet, growth: Growth, table: TrackletTable, source:
 
 def _restore(out: Path) -> None:
     """Put back what a process had moved away that was killed before it put the new set there."""
+    ours = re.compile(rf"\.{re.escape(out.name)}\.(old\.)?[a-z0-9_]{{8}}")  # as `atomic_folder` names them
     for stray in out.parent.glob(f".{out.name}.*"):
+        if not ours.fullmatch(stray.name) or not stray.is_dir() or stray.is_symlink():
+            continue
         if stray.name.startswith(f".{out.name}.old.") and (stray / "old").is_dir() and not out.exists():
             (stray / "old").rename(out)
-        if stray.is_dir() and stray.suffix != ".parts" and stray.lstat().st_mtime < time.time() - _STRAY_S:
+        if stray.lstat().st_mtime < time.time() - _STRAY_S:
             shutil.rmtree(stray, ignore_errors=True)
