@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -21,12 +22,13 @@ from tests.waiting import files_in, until
 from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.core.tracklets import TrackletTable
 from xreid.evaluation.metrics import METRICS
-from xreid.training import ablation_pool
+from xreid.training import ablation_plan, ablation_pool
 from xreid.training.ablation import Ablation
-from xreid.training.ablation_plan import AblationConfig, key_of, make_plan, test_rows
+from xreid.training.ablation_plan import AblationConfig, Plan, key_of, make_plan, read_archive, test_rows
 from xreid.training.ablation_tables import TABLES, tables_named
 from xreid.training.ablation_text import CSV_HEAD, latex, markdown, problems
-from xreid.training.config import TrainConfig
+from xreid.training.config import ArchiveConfig, TrainConfig
+from xreid.training.material import held_out_identities, training_rows
 from xreid.training.run_folder import locked
 from xreid.training.settings import changed
 
@@ -272,6 +274,28 @@ def test_what_the_protocol_cannot_score_is_refused_before_training(
             overrides=overrides,
         )
     assert not (tmp_path / "out").exists()
+
+
+def test_who_is_not_held_out_hinders_no_scores(
+    archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = read_archive(archive, ArchiveConfig())
+    rows = training_rows(table)
+    names = held_out_identities(rows, share=0.5, seed=0)
+
+    def plan(without_camera: bool) -> Plan:
+        """The archive, where those held out, or those who are not, are of no known camera."""
+        changed = [
+            replace(row, camera=None) if (row.identity in names) == without_camera else row for row in rows
+        ]
+        monkeypatch.setattr(ablation_plan, "read_archive", lambda *_: replace(rows, rows=tuple(changed)))
+        held: dict[str, Any] = {**asked().overrides, "selection": {"held_out": 0.5}}
+        config = asked(1, on="held-out", protocol="hitsz-vcm", overrides=held)
+        return make_plan(tables_named(["table3"]), config, data=archive, out=tmp_path)
+
+    assert len(plan(without_camera=False).unique()) == 3
+    with pytest.raises(ProtocolError, match="have no camera"):
+        plan(without_camera=True)
 
 
 def test_without_a_test_split_nothing_is_trained(archive: Path, tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from xreid.losses.config import PromptConfig
 from xreid.training.ablation_prompts import RANDOM_TEXT, random_text_weights
 from xreid.training.ablation_rows import Changes, Table, nested, resolve
 from xreid.training.config import ArchiveConfig, TrainConfig
-from xreid.training.material import sampling_at_test, training_rows
+from xreid.training.material import held_out_identities, sampling_at_test, training_rows
 
 RUNS = "runs"
 On = Literal["test", "held-out"]
@@ -225,21 +225,30 @@ def _require_scorable(
                 todo="Set --selection.held_out, for instance to 0.2.",
             )
     asked = [
-        (each.archive, sampling_at_test(each.batch, source=archives[each.archive].source), each.batch.frames)
+        (
+            each.archive,
+            each.selection.held_out,
+            sampling_at_test(each.batch, source=archives[each.archive].source),
+            each.batch.frames,
+        )
         for each in resolved.values()
     ]
-    for archive, sampling, frames in dict.fromkeys(asked):
-        rows = _scorable_rows(config, archive, archives[archive])
-        require_answers(
-            rows,
-            protocol_named(config.protocol, table=rows),
-            directions=tuple(map(Direction.parse, config.directions)),
-            made={"sampling": sampling, "frames": frames},
-        )
+    for archive, share, sampling, frames in dict.fromkeys(asked):
+        for rows in _scorable_rows(config, archive, archives[archive], share=share):
+            require_answers(
+                rows,
+                protocol_named(config.protocol, table=rows),
+                directions=tuple(map(Direction.parse, config.directions)),
+                made={"sampling": sampling, "frames": frames},
+            )
 
 
-def _scorable_rows(config: AblationConfig, archive: ArchiveConfig, table: TrackletTable) -> TrackletTable:
-    """The test split, or those that people may be held out of."""
+def _scorable_rows(
+    config: AblationConfig, archive: ArchiveConfig, table: TrackletTable, *, share: float
+) -> list[TrackletTable]:
+    """The test split, or for each seed those whom it holds out."""
     if config.on == "test":
-        return test_rows(table)
-    return training_rows(table, auxiliary=archive.auxiliary)
+        return [test_rows(table)]
+    rows = training_rows(table, auxiliary=archive.auxiliary)
+    held = [held_out_identities(rows, share=share, seed=seed) for seed in config.seeds]
+    return [rows.take(i for i, row in enumerate(rows) if row.identity in names) for names in held]
