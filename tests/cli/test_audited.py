@@ -53,6 +53,7 @@ def test_the_command_line_writes_into_the_log_of_a_running_server(gallery: Galle
         ),
         (["watch", "check", g], ["watch checked"]),
         (["gallery", "add", g, str(tmp_path / "b")], ["append", "watch checked"]),
+        (["gallery", "add", g, str(tmp_path / "b")], ["watch checked"]),  # it is in already
         (["watch", "remove", g, "p"], ["watch ended"]),
         (["gallery", "label", g, "a1", "--add", "red"], ["labels changed"]),
         (["gallery", "export", g, str(tmp_path / "out")], ["gallery exported"]),
@@ -75,6 +76,8 @@ def test_the_command_line_writes_into_the_log_of_a_running_server(gallery: Galle
     foreign = lines_of(log)[2]
     assert foreign["tracklets"] == []
     assert len(foreign["vectors"][0]) == 64
+    (appended,) = [line for line in lines_of(log) if line["what"] == "append"]
+    assert (appended["name"], appended["tracklets"]) == ("b", 4)
     (confirmed,) = [line for line in lines_of(log) if line["what"] == "confirmed"]
     assert confirmed["tracklet"] == other
     site.audit.write("anna", "search", {"found": 1})
@@ -104,8 +107,24 @@ def test_what_cannot_be_written_down_is_not_done(
         assert main(words) == 2, words
         told, fault = capsys.readouterr()
         assert (told, "audit log" in fault) == ("", True)
+    make_set(4, seed=1, prefix="b").save(tmp_path / "b")
+    assert main(["gallery", "add", gallery.address, str(tmp_path / "b")]) == 2
     assert len(gallery) == 12
     assert not (tmp_path / "out").exists()
     log.unlink()
     AuditLog(log).close()
     assert main(["gallery", "erase", gallery.address, "a1"]) == 0
+
+
+def test_of_a_set_that_grew_the_log_counts_what_is_new(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xreid.inference.growth import grown
+
+    log = tmp_path / "log.jsonl"
+    monkeypatch.setenv("XREID_AUDIT", str(log))
+    first, second = make_set(4, seed=1, prefix="b"), make_set(3, seed=2, prefix="c")
+    for embeddings in (first, grown(first, second), grown(first, second)):
+        embeddings.save(tmp_path / "live")
+        assert main(["gallery", "add", gallery.address, str(tmp_path / "live")]) == 0
+    assert [line["tracklets"] for line in lines_of(log)] == [4, 3]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xreid.cli.search import SearchOptions
     from xreid.retrieval.columns import Filter
-    from xreid.retrieval.gallery import Gallery
+    from xreid.retrieval.gallery import Gallery, StoredSet
     from xreid.retrieval.search import SearchResult
 
 
@@ -36,6 +36,10 @@ class Audited:
         """Append one line."""
         if self._log is not None:
             self._log.write(f"{_user()} (command line)", what, details)
+
+    def write_append(self, stored: StoredSet) -> None:
+        """Append a line for a set that is about to be appended."""
+        self.write("append", name=stored.name, set=stored.key, tracklets=stored.rows)
 
     def write_search(
         self, options: SearchOptions, rules: Filter, results: Sequence[SearchResult], case: str | None

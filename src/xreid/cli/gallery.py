@@ -121,8 +121,7 @@ def _add(options: AddOptions) -> None:
     audit = Audited(gallery)
     for path, embeddings in loaded:
         name = path.resolve().name
-        audit.write("append", name=name, tracklets=len(embeddings))
-        stored = gallery.append(embeddings, name=name, labels=labels)
+        stored = gallery.append(embeddings, name=name, labels=labels, tell=audit.write_append)
         if stored is None:
             print(f"{path} is in {options.gallery} already: nothing appended")
         else:

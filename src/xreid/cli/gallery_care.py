@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
 ELSEWHERE = (
-    "Pictures, tracklet tables and embedding sets lie elsewhere: `xreid ingest OUT --keep_days N`, then "
-    "`xreid embed`, remove what is too old there; whatever else must go is yours to remove."
+    "Pictures, tracklet tables and embedding sets lie elsewhere: `xreid ingest OUT --forget RECEIPT` removes the "
+    "pictures (`--keep_days N` what is too old), then `xreid embed` the vectors; whatever else must go is yours "
+    "to remove."
 )
 
 
@@ -229,6 +230,7 @@ def reembed(options: ReembedOptions) -> None:
     from xreid.retrieval.gallery_again import embed_again, work_folder
 
     gallery = Gallery.open(options.gallery)
+    audit = Audited(gallery)
     if options.threads:
         torch.set_num_threads(options.threads)
     with job(options.device) as processes, tracklet_progress("gallery re-embed") as (tell, note):
@@ -252,7 +254,11 @@ def reembed(options: ReembedOptions) -> None:
         one = TrackletTable(root=first[0].root, rows=(first[0].tracklet,))
         origin = Embedder(model, one, config=config).origin
         work = work_folder(options.gallery, options.work, origin)
+        if processes.is_first:
+            audit.write("re-embed asked", checkpoint=origin.checkpoint)
         count = embed_again(gallery, make, work=work, note=note)
+        if processes.is_first:
+            audit.write("re-embedded", checkpoint=origin.checkpoint, tracklets=count)
     print(f"{options.gallery}: {count} tracklets, now of checkpoint {model_name(gallery)}")
 
 

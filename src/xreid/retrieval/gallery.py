@@ -54,7 +54,12 @@ class Gallery(GalleryAnswers):
         return cls(open_store(address, make=True))
 
     def append(
-        self, embeddings: EmbeddingSet, *, name: str, labels: Collection[str] = ()
+        self,
+        embeddings: EmbeddingSet,
+        *,
+        name: str,
+        labels: Collection[str] = (),
+        tell: Callable[[StoredSet], None] = lambda stored: None,
     ) -> StoredSet | None:
         """Append an embedding set; of one that has grown since, what is new.
 
@@ -64,6 +69,7 @@ class Gallery(GalleryAnswers):
             embeddings: The set.
             name: What to call it.
             labels: Labels of all its tracklets.
+            tell: Called with what is about to be appended; where it raises, nothing is.
 
         Returns:
             The stored set, of what is new; None where all was in already, or was and is erased.
@@ -87,6 +93,9 @@ class Gallery(GalleryAnswers):
                 labels=marks,
                 contents=new.keys[1:],
             )
+            if self.origin is not None:
+                require_same_origin(self.origin, embeddings.origin)
+            tell(stored)
             return self._adopt(stored, new.embeddings, labels={})
 
     def label(
