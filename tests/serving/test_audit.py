@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.serving.conftest import Open, Tokens
+from tests.waiting import PATIENCE_S
 from xreid.core.errors import DataError, XReidError
 from xreid.retrieval.audit import START, AuditLog, audit_of, check, tell_where
 from xreid.serving.config import ServeConfig
@@ -101,7 +102,8 @@ def test_two_servers_do_not_share_a_state(world: Path, tmp_path: Path) -> None:
     Site.open(config).close()
 
 
-def test_many_write_one_log_and_its_chain_holds(tmp_path: Path) -> None:
+def test_many_write_one_log_and_its_chain_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("xreid.retrieval.audit._PATIENCE_S", PATIENCE_S)  # of a slow disk, too
     path = tmp_path / "audit.jsonl"
     logs = [AuditLog(path) for _ in range(4)]  # as many processes: each has its own file and lock
 

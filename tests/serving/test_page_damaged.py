@@ -59,3 +59,18 @@ def test_a_viewer_sees_it_and_cannot_delete_it(chromium: Any, run_server: Start,
     expect(page.locator(".failed")).to_contain_text("is damaged")
     assert page.get_by_role("button", name="Delete").count() == 0
     visit.close(complaints=("401",))
+
+
+def test_a_sound_case_is_not_called_damaged_where_the_gallery_is(chromium: Any, run_server: Start) -> None:
+    running = run_server()
+    case = running.site.cases.open(title="Hat", note="", owner="anna", tracklets=(), queries=())
+    visit = Visit(chromium, running, "/#/cases")
+    page = visit.page
+    expect(page.locator("button.row")).to_be_visible()
+    fault = {"status": 422, "detail": "gallery gallery.json is not JSON"}
+    page.route(f"**/api/v1/cases/{case.id}", lambda route: route.fulfill(status=422, json=fault))
+    page.locator("button.row").click()
+    expect(page.get_by_role("alert")).to_contain_text("gallery.json is not JSON")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Case")
+    assert page.get_by_role("button", name="Delete").count() == 0
+    visit.close(complaints=("422",))

@@ -82,6 +82,7 @@ def test_tab_goes_through_one_result_and_on(chromium: Any, full: Running) -> Non
 def test_alerts_are_answered_by_keys(chromium: Any, run_server: Start) -> None:
     visit = Visit(chromium, run_server())
     page = visit.page
+    expect(page.locator(".line").first).to_be_visible()  # before that no key is heard
     first = visit.page.evaluate("fetch('/api/v1/tracklets?limit=1').then((r) => r.json())")["items"][0]["id"]
     person = {
         "name": "Red shirt",

@@ -159,6 +159,32 @@ def test_who_was_erased_is_no_more_on_the_page(chromium: Any, run_server: Start)
     visit.close(complaints=("404",))
 
 
+def test_while_the_erased_are_looked_up_the_page_works_and_loses_nobody(
+    chromium: Any, run_server: Start
+) -> None:
+    visit = Visit(chromium, run_server())
+    page = visit.page
+    visit.search_from()
+    shown = page.locator(".hit").first.get_attribute("data-id")
+    asked = page.locator(".asked b").get_attribute("title")
+    waiting = visit.hold("**/api/v1/tracklets/*", "GET")
+    page.keyboard.press("5")
+    page.get_by_role("button", name="Erase people").click()
+    page.keyboard.type("yard-11")
+    page.get_by_role("button", name="What would go?").click()
+    page.get_by_role("button", name="Erase for good").click()
+    visit.until_there_are(1, waiting)
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("1")
+    page.locator(f".blip[data-key='{shown}']").press("Enter")
+    expect(page.locator(f".hit[data-id='{shown}']")).to_be_focused()
+    with page.expect_response("**/api/v1/search"):
+        waiting[0].fulfill(status=503, json={"detail": "too much to do"})  # nobody is gone by that
+    expect(page.locator(".asked b")).to_have_attribute("title", str(asked))
+    visit.close(complaints=("404", "503"))
+
+
 def test_letters_of_twice_the_size(chromium: Any, full: Running) -> None:
     """As somebody has set in the browser: all is there, and nothing runs out of the page."""
     visit = Visit(chromium, full, viewport={"width": 390, "height": 800})

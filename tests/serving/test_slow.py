@@ -54,7 +54,7 @@ def test_bodies_that_never_end(run_server: Callable[..., Running]) -> None:
 def test_an_upload_that_is_broken_off(
     run_server: Callable[..., Running], caplog: pytest.LogCaptureFixture
 ) -> None:
-    running = run_server(limits=STEADY)
+    running = run_server(limits=Limits(header_seconds=PATIENCE_S, idle_seconds=PATIENCE_S, upload_mib=64))
     kept = running.site.uploads.kept.folder
     client = connect(running)
     client.sendall(b"POST /api/v1/uploads HTTP/1.1\r\nhost: localhost\r\ncontent-length: 1000\r\n\r\nabc")

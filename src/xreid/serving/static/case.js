@@ -207,8 +207,8 @@ export class CasesView {
         h("label.time.note", {}, "note", note), h("div.card", {}, timeline(marks, (row) => look(row, { may }))),
         ...group("Searched for", [...file.searched_for, ...file.uploaded.map((one) => ({ ...one, uploaded: true }))]), ...group("Confirmed", file.confirmed), ...group("Rejected", file.rejected));
     } catch (error) {
+      const damaged = error.status === 422 && (await get("/cases").catch(() => [])).some((one) => one.id === id && one.damaged); // else something that it needs is
       if (turn !== this.turn) return;
-      const damaged = error.status === 422;
       fill(this.element, back(), h("h1", {}, damaged ? "Damaged case" : "Case"), trouble(error, () => this.open(id)), damaged && this.may ? h("button.danger", { type: "button", onclick: () => this.removeDamaged(id) }, "Delete") : "");
     }
   }

@@ -35,10 +35,11 @@ export function fromAddress(said) {
   };
 }
 
-/** Those of the tracklets and queries that are still there. */
-export async function stillThere(tracklets, queries) {
-  const all = [...tracklets.map((id) => get(`/tracklets/${id}`)), ...queries.map((id) => get(`/queries/${id}`).then(ofFile))];
-  const found = (await Promise.allSettled(all)).filter((one) => one.status === "fulfilled").map((one) => one.value);
+/** Those of the tracklets and queries that are still there; what is known of one that cannot be asked for just now stays. */
+export async function stillThere(tracklets, queries, known = []) {
+  const or = (id, uploaded) => (error) => (error.status !== 404 && known.find((one) => one.id === id && Boolean(one.uploaded) === uploaded)) || null;
+  const all = await Promise.all([...tracklets.map((id) => get(`/tracklets/${id}`).catch(or(id, false))), ...queries.map((id) => get(`/queries/${id}`).then(ofFile).catch(or(id, true)))]);
+  const found = all.filter(Boolean);
   if (found.length < all.length) tell(`${count(all.length - found.length, "example")} gone from the gallery`, "bad");
   return found;
 }

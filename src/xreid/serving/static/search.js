@@ -135,10 +135,9 @@ export class SearchView {
   async dropMissing() {
     const { tracklets, queries } = this.body(), before = this.query;
     if (!before.length) return;
-    this.answer = null; // who was found may be gone, too
-    const left = await stillThere(tracklets, queries);
+    const left = await stillThere(tracklets, queries, before);
     if (this.query !== before) return;
-    this.query = left;
+    Object.assign(this, { query: left, answer: null }); // who was found may be gone, too
     this.asks();
   }
 
