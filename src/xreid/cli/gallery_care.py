@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 _UNITS = {"m": 60.0, "h": 3600.0, "d": 86400.0, "w": 7 * 86400.0}
 _AGE = re.compile(r"(\d+(?:\.\d+)?)([mhdw])")
 ELSEWHERE = (
-    "Pictures, tracklet tables and embedding sets lie elsewhere: `xreid ingest OUT --forget RECEIPT` removes the "
-    "pictures (`--keep_days N` what is too old), then `xreid embed` the vectors; whatever else must go is yours "
-    "to remove."
+    "Pictures, tracklet tables and embedding sets lie elsewhere: `xreid ingest OUT --forget RECEIPT` removes "
+    "the pictures (`--keep_days N` what is too old), then `xreid embed` the vectors; whatever else must go "
+    "is yours to remove."
 )
 
 

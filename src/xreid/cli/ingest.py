@@ -8,14 +8,14 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from xreid.cli.on_ray import RayOptions
 from xreid.cli.options import parse
-from xreid.core.errors import ConfigError
+from xreid.core.errors import ConfigError, DataError
 from xreid.core.pacing import now_and_then
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOptions, SourceOptions
 
@@ -39,12 +39,15 @@ class IngestOptions(IngestConfig, SourceOptions, LiveOptions, RayOptions):
         jobs: Recordings to work on at the same time.
         follow: Follow people over the cut where one recorded file of a camera begins as another ends; without
             it such files are ingested side by side.
+        forget: Names of tracklets, or receipts of `xreid gallery erase` (.json): remove their pictures, rows
+            and boxes from folders of tracklets, and ingest nothing.
     """
 
     cameras: list[str]
     out: Path | None = None
     jobs: int = 1
     follow: bool = True
+    forget: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         IngestConfig.__post_init__(self)
@@ -59,6 +62,8 @@ class IngestOptions(IngestConfig, SourceOptions, LiveOptions, RayOptions):
 def main(argv: Sequence[str]) -> int:
     """Run the verb."""
     options = parse(IngestOptions, argv, verb="ingest", positional=("cameras", "out"))
+    if options.forget:
+        return _forget_named(_only_folders(options), options.forget)
     if (days := options.keep_days) is not None and (folders := _only_folders(options)):
         return _forget(folders, days)
     words, out = _words(options)
@@ -100,6 +105,31 @@ def _forget(folders: Sequence[Path], keep_days: float) -> int:
         gone = forget_older(folder, before_s=limit_s(keep_days), note=_say)
         what = f"{gone.tracklets} tracklets, {gone.short} too short ones, {len(gone.video)} files of video"
         print(f"{folder}: {what} older than {keep_days:g} days, removed")
+    return 0
+
+
+def _forget_named(folders: Sequence[Path], words: Sequence[str]) -> int:
+    from xreid.retrieval.retention_named import Whom, forget_named
+
+    if not folders:
+        raise ConfigError(
+            "--forget removes people from folders of tracklets",
+            todo="xreid ingest tracklets --forget gate-0001",
+        )
+    whom, there, left = Whom.of(words), set[str](), list[str]()
+    for folder in folders:
+        found = forget_named(folder, whom)
+        there |= found.names
+        left += found.unread
+        print(f"{folder}: {found.going.tracklets} tracklets, {found.going.short} too short ones, removed")
+        if found.video:
+            _say(f"{folder / 'video'} holds {found.video} files of video, which may show them: they stay")
+    if left:
+        raise DataError(
+            "not everywhere could be looked", got="; ".join(left)[:1000], todo="Mend that, and forget again."
+        )
+    if absent := sorted(whom.names - there):
+        raise DataError("there is no such tracklet, or it was forgotten before", got=", ".join(absent[:10]))
     return 0
 
 

@@ -15,7 +15,7 @@ import csv
 import shutil
 import time
 from collections.abc import Callable, Collection
-from contextlib import nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -70,9 +70,17 @@ def forget_older(out: Path, *, before_s: float, note: Note = lambda text: None) 
         DataError: It is damaged.
         XReidError: It cannot be written; the same call goes on where it was.
     """
-    several = (out / RECORDINGS).is_dir()
-    with sole_writer(out / RECORDINGS) if several else nullcontext():
+    with writing(out):
         return forget(out, before_s=before_s, note=note)
+
+
+def writing(out: Path) -> AbstractContextManager[object]:
+    """Be the one process that writes a folder of tracklets.
+
+    Raises:
+        ConfigError: Another process writes it.
+    """
+    return sole_writer(out / RECORDINGS) if (out / RECORDINGS).is_dir() else nullcontext()
 
 
 def forget(
@@ -88,10 +96,15 @@ def forget(
     """
     go_on(out)
     going = plan(out, before_s=before_s, spare=spare, note=note)
+    remove(out, going)
+    return going
+
+
+def remove(out: Path, going: Going) -> None:
+    """Remove what was planned; killed, the next writer of the folder goes on."""
     if going:
         write_json(out / JOURNAL, asdict(going))
         go_on(out)
-    return going
 
 
 def go_on(out: Path) -> None:
@@ -116,7 +129,7 @@ def go_on(out: Path) -> None:
         journal.unlink()
     except OSError as error:
         raise XReidError(
-            f"cannot remove all that is too old from {out}: {error.strerror or error}",
+            f"cannot remove all that was to go from {out}: {error.strerror or error}",
             todo="Mend that; the same command then goes on where it was.",
         ) from error
 
@@ -212,7 +225,7 @@ def _write_down(path: Path, going: Going) -> None:
         if new:
             lines.writerow(["at", "ended_before", "tracklets", "short", "recordings", "video"])
         times = (
-            datetime.fromtimestamp(t, UTC).isoformat(timespec="seconds")
+            "" if t is None else datetime.fromtimestamp(t, UTC).isoformat(timespec="seconds")
             for t in (time.time(), going.before_s)
         )
         lines.writerow([*times, going.tracklets, going.short, len(going.recordings), len(going.video)])

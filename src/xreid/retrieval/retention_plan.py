@@ -44,7 +44,7 @@ class Going:
     """All that goes.
 
     Attributes:
-        before_s: What ended before it goes, Unix seconds.
+        before_s: What ended before it goes, Unix seconds; None where tracklets go by name.
         rows: Names in the tables of all recordings.
         pieces: By the folder of an ingest, or of its short tracklets, relative to OUT ("." is OUT).
         recordings: Names of those of which nothing is left.
@@ -53,7 +53,7 @@ class Going:
         short: How many of those that are too short.
     """
 
-    before_s: float
+    before_s: float | None
     rows: tuple[str, ...] = ()
     pieces: Mapping[str, Pieces] = field(default_factory=dict)
     recordings: tuple[str, ...] = ()
