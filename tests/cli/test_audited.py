@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -128,3 +130,31 @@ def test_of_a_set_that_grew_the_log_counts_what_is_new(
         embeddings.save(tmp_path / "live")
         assert main(["gallery", "add", gallery.address, str(tmp_path / "live")]) == 0
     assert [line["tracklets"] for line in lines_of(log)] == [4, 3]
+
+
+def test_who_may_not_look_whether_a_log_is_kept_is_told_so(
+    gallery: Gallery, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The answers of a gallery are the server's alone: viewers of the gallery may not open their folder."""
+    whether = Path.is_file
+
+    def closed(path: Path) -> bool:
+        if path.name == "audit.json":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return whether(path)
+
+    monkeypatch.setattr(Path, "is_file", closed)
+    assert main(["search", gallery.address, "--tracklet", "a1"]) == 2
+    told = capsys.readouterr()
+    assert "cannot tell whether searches of this gallery are written down" in told.err
+    assert not told.out
+
+
+def test_a_file_system_without_locks_keeps_a_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none(handle: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("fcntl.flock", none)
+    log = AuditLog(tmp_path / "log.jsonl")
+    assert log.write("anna", "search", {}).count == 1
+    assert check(log.path).broken_at is None

@@ -48,6 +48,7 @@ class Options:
         ("in --more x --quiet --more y z --more=w", {"more": ["x", "y", "z", "w"], "quiet": True}),
         ('in x --more=["y"] --more z', {"more": ["x", "y", "z"]}),
         ("in --more=[x,y]", {"more": ["x", "y"]}),
+        ("in --more w --more=[x,y] --more z", {"more": ["w", "x", "y", "z"]}),
     ],
 )
 def test_spellings(words: str, expected: dict[str, object]) -> None:

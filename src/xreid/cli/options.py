@@ -79,14 +79,30 @@ def plain_words(options: type[object], argv: Sequence[str], *, positional: Seque
 def _with_those_before(plain: list[str], name: str, value: str) -> str:
     """A list that is named again goes on: what was said before is taken from the words and put before it."""
     before = [word for word in plain if word.startswith(f"--{name}=[")]
+    if not before:
+        return f"--{name}={value}"
     try:
-        lists = [json.loads(word.partition("=")[2]) for word in (*before, f"--{name}={value}")]
-    except ValueError:  # written as YAML: said once, it is read as such
-        lists = []
-    if not before or not lists:
+        lists = [_listed(word.partition("=")[2]) for word in (*before, f"--{name}={value}")]
+    except ValueError:  # no list: the parser says so
         return f"--{name}={value}"
     plain[:] = [word for word in plain if word not in before]
-    return f"--{name}={json.dumps([one for some in lists for one in some])}"
+    return f"--{name}={json.dumps([one for some in lists for one in some], default=str)}"
+
+
+def _listed(text: str) -> list[Any]:
+    """A list in JSON or, as in a file of options, in YAML; ValueError where it is none."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        import yaml
+
+        try:
+            found = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ValueError(text) from error
+    if not isinstance(found, list):
+        raise ValueError(text)
+    return found
 
 
 Kind = Literal["list", "flag", "value"]

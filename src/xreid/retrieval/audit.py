@@ -21,7 +21,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -143,7 +143,8 @@ class AuditLog:
                     self._look_again()
                 yield
             finally:
-                fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
+                with suppress(OSError):
+                    fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
 
     def _wait(self) -> None:
         until = time.monotonic() + _PATIENCE_S
@@ -158,6 +159,8 @@ class AuditLog:
                         todo="Find out which (`fuser`), and stop it; until then nothing is searched.",
                     ) from error
                 time.sleep(0.01)
+            except OSError:  # a file system without locks: the chain says where two wrote at once
+                return
 
     def newest(self, *, before: int | None, limit: int) -> list[dict[str, Any]]:
         """At most `limit` entries with numbers below `before`, newest first."""
@@ -255,17 +258,27 @@ def audit_of(answers: Path | None) -> AuditLog | None:
     if named:
         return AuditLog(Path(named))
     pointer = None if answers is None else answers / _POINTER
-    if pointer is None or not pointer.is_file():
+    if pointer is None or not _is_there(pointer):
         return None
     try:
         path = pointer.parent.resolve() / record(dict[str, str], read_json(pointer, what="pointer"))["log"]
     except (KeyError, ValueError) as error:
         raise DataError(f"{pointer} is damaged", got=str(error)[:200], todo=_REMEDY) from error
-    if not path.is_file():
+    if not _is_there(path):
         raise DataError(
             f"searches of this gallery are written into an audit log that is not there: {path}", todo=_REMEDY
         )
     return AuditLog(path)
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError as error:
+        raise XReidError(
+            f"cannot tell whether searches of this gallery are written down: {path}: {error.strerror}",
+            todo="Ask who keeps the gallery, or search on the page.",
+        ) from error
 
 
 def check(path: Path) -> Verdict:
