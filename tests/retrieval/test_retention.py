@@ -256,6 +256,34 @@ def test_a_damaged_ingest_is_told_and_hinders_no_other(tmp_path: Path) -> None:
     assert str(broken) in told[0]
 
 
+@pytest.mark.parametrize("name", ["moments.parquet", "quality.parquet"])
+def test_a_damaged_table_of_all_is_made_anew_at_the_next_start(name: str, tmp_path: Path) -> None:
+    out, whole = _footage(tmp_path / "damaged"), _footage(tmp_path / "whole")
+    for folder in (out, whole):
+        GrowingTables(folder).begin(finished(folder), set())
+        GrowingTables(folder).end()
+    content = bytearray((out / name).read_bytes())
+    content[4:200] = bytes(196)
+    (out / name).write_bytes(content)
+    for folder in (out, whole):
+        forget(folder, before_s=START + 12.0)
+        GrowingTables(folder).begin(finished(folder), set())
+        assert _pictures(folder) == _named(folder)
+    told, expected = (
+        sorted(({**row, "source": None} for row in _table(folder, name)), key=repr) for folder in (out, whole)
+    )
+    assert told == expected != []
+
+
+def test_a_damaged_table_of_one_recording_does_not_keep_its_pictures(tmp_path: Path) -> None:
+    out = _footage(tmp_path)
+    damaged = next(folder for folder in finished(out) if (folder / "moments.parquet").is_file())
+    (damaged / "moments.parquet").write_bytes(b"PAR1 and what a disk made of it")
+    assert forget(out, before_s=START + 47.0)
+    assert _pictures(out) == _named(out)
+    assert not (out / "forgetting.json").exists()
+
+
 def test_only_one_process_writes(tmp_path: Path) -> None:
     out = _footage(tmp_path, files=1)
     with sole_writer(out / "recordings"), pytest.raises(ConfigError, match="another process"):

@@ -284,7 +284,7 @@ def words_of(path: Path) -> dict[str, str]:
         if getattr(error, "errno", None) is not None:  # nothing is known of what it says
             raise
         return {}
-    return {key.decode(): value.decode("utf-8", "replace") for key, value in found.items()}
+    return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in found.items()}
 
 
 def _groups(files: Sequence[Path]) -> Iterator[pa.Table]:

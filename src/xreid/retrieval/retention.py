@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 
 from xreid.core.errors import DataError, XReidError
 from xreid.core.files import atomic_file, read_json, write_json
-from xreid.core.grown import GrownTable, words_of
+from xreid.core.grown import GrownTable, read_grown, words_of
 from xreid.retrieval.crops import SHORT
 from xreid.retrieval.folder_lock import sole_writer
 from xreid.retrieval.joins import NAMES
@@ -162,8 +162,11 @@ def _from_tables(out: Path, going: Going) -> None:
                 ),
                 words,
             )
-        except pa.ArrowException:  # damaged: the next start makes it anew of the recordings
-            (out / name).unlink(missing_ok=True)
+        except (pa.ArrowException, ValueError, XReidError):
+            if not _is_damaged(out / name):
+                raise
+            GrownTable(out / TRACKLETS).compact()  # they do not say any more that all tables are whole
+            (out / name).unlink(missing_ok=True)  # the next start makes it anew of the recordings
 
 
 def _from_list(path: Path, going: Going) -> None:
@@ -182,6 +185,8 @@ def _from_ingest(folder: Path, pieces: Pieces) -> None:
     gone = pa.array(pieces.names, pa.string())
     for name in ORDER:
         if (folder / name).is_file():
+            if _is_damaged(folder / name):
+                continue  # whoever reads it says so; the crops go all the same
             table = pq.read_table(folder / name)
             inside = pc.is_in(table[NAMES[name]].cast(pa.string()), value_set=gone)
             with atomic_file(folder / name) as temporary:
@@ -194,8 +199,24 @@ def _from_ingest(folder: Path, pieces: Pieces) -> None:
             temporary.write_text("".join(kept), encoding="utf-8")
     for crops in pieces.folders:
         _remove_folder(folder / crops)
-    if (folder / TRACKLETS).is_file() and not pq.read_metadata(folder / TRACKLETS).num_rows:
+    own = folder / TRACKLETS
+    if own.is_file() and not _is_damaged(own) and not pq.read_metadata(own).num_rows:
         _emptied(folder)
+
+
+def _is_damaged(path: Path) -> bool:
+    """Whether a table is there and cannot be read, other than for what an operating system says."""
+    if not path.is_file():
+        return False
+    try:
+        read_grown(path).validate(full=True)
+    except (pa.ArrowException, ValueError, DataError):
+        return True
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        return True
+    return False
 
 
 def _emptied(folder: Path) -> None:
