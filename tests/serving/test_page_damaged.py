@@ -13,10 +13,10 @@ pytestmark = needs_chromium
 Start = Callable[..., Running]
 
 
-def _broken(running: Running) -> tuple[str, Path]:
+def _broken(running: Running, *tracklets: str) -> tuple[str, Path]:
     """A case whose file somebody has damaged: its id and its file."""
     cases = running.site.cases
-    case = cases.open(title="Hat", note="", owner="anna", tracklets=(), queries=())
+    case = cases.open(title="Hat", note="", owner="anna", tracklets=tracklets, queries=())
     path = cases.folder / f"{case.id}.json"
     path.write_text(path.read_text().replace('"owner"', '"owned"'))
     return case.id, path
@@ -74,3 +74,27 @@ def test_a_sound_case_is_not_called_damaged_where_the_gallery_is(chromium: Any, 
     expect(page.get_by_role("heading", level=1)).to_have_text("Case")
     assert page.get_by_role("button", name="Delete").count() == 0
     visit.close(complaints=("422",))
+
+
+def test_who_was_erased_in_part_leaves_the_page_too(chromium: Any, run_server: Start) -> None:
+    running = run_server()
+    visit = Visit(chromium, running)
+    page = visit.page
+    visit.search_from()
+    expect(page.locator(".hit")).to_have_count(23)
+    gone = page.locator(".hit").nth(4)
+    name = str(gone.get_attribute("aria-label")).split(", ")[1]
+    _broken(running, str(gone.get_attribute("data-id")))  # it tells of them, and cannot be cleaned
+    page.keyboard.press("5")
+    page.get_by_role("button", name="Erase people").click()
+    page.get_by_label("names of tracklets").fill(name)
+    page.get_by_role("button", name="What would go?").click()
+    page.get_by_role("button", name="Erase for good").click()
+    expect(page.get_by_role("alert")).to_contain_text("not complete")
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("dialog")).to_have_count(0)
+    page.keyboard.press("1")
+    expect(page.locator(".hit")).to_have_count(22)
+    expect(page.locator(f".hit[aria-label*=' {name},']")).to_have_count(0)
+    expect(page.locator("#gallery-count")).to_have_text("23 tracklets")
+    visit.close(complaints=("404", "500"))

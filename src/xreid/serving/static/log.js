@@ -58,13 +58,13 @@ export class LogView {
         const receipt = await post("/erase", { names: lines("names"), identities: lines("identities"), reason: form.elements.reason.value, dry_run: !really });
         fill(said, h("p", {}, h("b", {}, `${count(receipt.tracklets, "tracklet")} ${really ? "erased" : "would be erased"}.`), really ? ` Receipt ${receipt.id}.` : ""));
         sure.disabled = really || !receipt.tracklets;
-        if (!really) return;
-        this.enter();
-        this.world.refresh();
-        this.world.views.Search.dropMissing();
       } catch (error) {
         fill(said, trouble(error));
       }
+      if (!really) return; // else people may be gone, also where not all of them could be erased
+      this.enter();
+      this.world.refresh();
+      this.world.views.Search.dropMissing();
     };
     dialog("Erase people", form);
   }
