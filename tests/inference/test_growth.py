@@ -193,6 +193,14 @@ def test_two_processes_do_not_embed_into_one_folder(ingested: TrackletTable, tmp
         embed_tracklets(model, ingested, out=tmp_path / "out", config=CONFIG)
     os.close(handle)
     embed_tracklets(model, ingested, out=tmp_path / "out", config=CONFIG)
+    (tmp_path / ".out.parts").mkdir()  # of one that embeds what came since
+    handle = os.open(tmp_path / ".out.parts", os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    embed_tracklets(model, ingested, out=tmp_path / "out", config=CONFIG)
+    assert (tmp_path / ".out.parts").is_dir()
+    os.close(handle)
+    embed_tracklets(model, ingested, out=tmp_path / "out", config=CONFIG)
+    assert not (tmp_path / ".out.parts").exists()
 
 
 ORIGIN = EmbeddingOrigin(checkpoint="c", config="c", layout=(("whole", 3),), source="own")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import itertools
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -280,7 +280,9 @@ class EmbedJob:
         growth = look(self.out, table, self.embedder.origin)
         if growth.is_done:
             note(f"{self.out} already holds these embeddings")
-            self.clear()  # left, if killed right after the set was written
+            if self.folder.is_dir():  # left by a kill after the last step, or of one that embeds more
+                with suppress(ConfigError), self.alone():
+                    self.clear()
             return (), True
         self.known = growth.known
         if self.known is not None or growth.gone:
