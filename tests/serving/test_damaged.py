@@ -7,6 +7,8 @@ from typing import Any
 
 from starlette.testclient import TestClient
 
+from xreid.retrieval.cases import Cases
+
 API = "/api/v1"
 
 
@@ -54,3 +56,20 @@ def test_an_erasure_says_what_it_could_not_clean(client: TestClient, first: dict
     assert answer.status_code == 200
     assert answer.json()["finished"]
     assert client.get(f"{API}/cases/{broken}").json()["searched_for"] == []
+
+
+def test_no_clip_of_the_erased_stays_where_answers_elsewhere_cannot_be_cleaned(
+    client: TestClient, first: dict[str, Any], tmp_path: Path
+) -> None:
+    site = client.app.state.site  # type: ignore[attr-defined]
+    site.backend.answers = tmp_path / "elsewhere"  # as for a gallery on a server
+    case = Cases(site.backend.answers).open(
+        title="Hat", note="", owner="anna", tracklets=(first["id"],), queries=()
+    )
+    path = tmp_path / "elsewhere" / "cases" / f"{case.id}.json"
+    path.write_text(path.read_text().replace('"owner"', '"owned"'))
+    assert client.get(f"{API}/tracklets/{first['id']}/clip.mp4").status_code == 200
+    answer = client.post(f"{API}/erase", json={"names": [first["name"]], "dry_run": False})
+    assert answer.status_code == 500
+    assert "perhaps not from all answers" in answer.json()["detail"]
+    assert list(site.clips.folder.iterdir()) == []

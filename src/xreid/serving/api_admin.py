@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query
 
+from xreid.core.errors import XReidError
 from xreid.retrieval.audit import check
 from xreid.retrieval.gallery_receipts import Receipt, UnfinishedError
 from xreid.serving.auth import Admin, Here
@@ -32,6 +33,9 @@ def erase(asked: Erasure, who: Admin, site: Here) -> dict[str, Any]:
         )
     except UnfinishedError as error:
         _erased(site, who.name, error.receipt, "erased in part")
+        raise
+    except XReidError:
+        site.clips.forget()  # some may be gone, and a clip is soon made anew
         raise
     if not asked.dry_run:
         _erased(site, who.name, receipt, "erased")
