@@ -64,6 +64,21 @@ def test_pieces_that_come_at_once_are_one_set_and_known_one_by_one(
     assert gallery.append(less, name="live") is None
 
 
+def test_a_set_that_was_removed_and_comes_back_as_more_or_less_is_seen_as_it_is(
+    days: list[EmbeddingSet], gallery: Gallery
+) -> None:
+    """By whoever had its rows in memory, as a server has; and by whoever opens the gallery."""
+    less = replace(days[0].take([0, 2]), pieces=(Piece(key=content_key(days[0]), rows=2),))
+    for embeddings in (days[0], grown(days[0], days[1]), less, grown(less, days[2])):
+        stored = gallery.append(embeddings, name="live")
+        assert stored is not None
+        afresh = [] if gallery.address.endswith(".db") else [Gallery.open(gallery.address)]
+        for look in (gallery, *afresh):
+            assert _names(look) == sorted(row.name for row in embeddings.table)
+        assert gallery.append(embeddings, name="live") is None
+        gallery.remove(stored.key)
+
+
 def test_whoever_was_erased_stays_away(days: list[EmbeddingSet], gallery: Gallery) -> None:
     first, second, _ = days
     gallery.append(first, name="live")

@@ -84,14 +84,14 @@ class Gallery(GalleryAnswers):
             if new is None:
                 return None
             stored = StoredSet(
-                key=new.keys[0],
+                key=new.key,
                 name=name,
                 revision=0,
                 rows=len(new.embeddings),
                 erased=new.erased,
                 appended=now(),
                 labels=marks,
-                contents=new.keys[1:],
+                contents=tuple(key for key in new.keys if key != new.key),
             )
             if self.origin is not None:
                 require_same_origin(self.origin, embeddings.origin)

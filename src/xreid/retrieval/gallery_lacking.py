@@ -15,11 +15,14 @@ class Lacking:
     """What is to be appended.
 
     Attributes:
+        key: Of just these rows. A piece's own key does not tell which of its rows are left: under one key,
+            whoever has a set's rows in memory would take them for those that are there.
         keys: Content keys of its pieces.
         embeddings: The rows, one or more.
         erased: How many rows of these pieces were erased here, and are left out.
     """
 
+    key: str
     keys: tuple[str, ...]
     embeddings: EmbeddingSet
     erased: int
@@ -54,4 +57,5 @@ def lacking(
     if not stay:
         return None
     new = replace(embeddings, pieces=()) if len(stay) == len(embeddings) else embeddings.take(stay)
-    return Lacking(keys=tuple(keys), embeddings=new, erased=len(rows) - len(stay))
+    key = content_key(new) if embeddings.pieces or len(stay) < len(rows) else keys[0]
+    return Lacking(key=key, keys=tuple(keys), embeddings=new, erased=len(rows) - len(stay))
