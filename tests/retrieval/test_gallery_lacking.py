@@ -10,6 +10,7 @@ from xreid.cli.main import main
 from xreid.core.embeddings import EmbeddingSet, Piece, content_key
 from xreid.inference.growth import grown
 from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.queries import queries_from_set
 
 
 def _names(gallery: Gallery) -> list[str]:
@@ -77,6 +78,19 @@ def test_a_set_that_was_removed_and_comes_back_as_more_or_less_is_seen_as_it_is(
             assert _names(look) == sorted(row.name for row in embeddings.table)
         assert gallery.append(embeddings, name="live") is None
         gallery.remove(stored.key)
+
+
+def test_a_query_of_a_set_that_grew_is_known_as_the_gallerys_own(
+    days: list[EmbeddingSet], gallery: Gallery
+) -> None:
+    whole = grown(grown(days[0], days[1]), days[2])
+    gallery.append(days[0], name="live")
+    gallery.append(grown(days[0], days[1]), name="live")
+    names = [row.name for row in whole.table]
+    ids = [query.id for query in queries_from_set(gallery, whole, names)]
+    assert ids == [*(gallery.find(name).id for name in names[:9]), *[None] * 6]
+    gallery.append(whole, name="live")
+    assert [q.id for q in queries_from_set(gallery, whole, names)] == [gallery.find(n).id for n in names]
 
 
 def test_whoever_was_erased_stays_away(days: list[EmbeddingSet], gallery: Gallery) -> None:

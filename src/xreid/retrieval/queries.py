@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingSet, content_key, require_same_origin
+from xreid.core.embeddings import EmbeddingSet, Piece, content_key, require_same_origin
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.engine import Vectors
@@ -139,14 +141,19 @@ def queries_from_set(gallery: Gallery, embeddings: EmbeddingSet, names: Sequence
             f"the embedding set has no tracklet {missing[0]!r}",
             expected=", ".join(list(place)[:5]) + (", ..." if len(place) > 5 else ""),
         )
-    key = content_key(embeddings)
-    own = next((stored.key for stored in gallery.sets if stored.holds(key)), None)
-    return [
-        Query(
-            tracklet=embeddings.table[place[name]],
+    pieces = embeddings.pieces or (Piece(key=content_key(embeddings), rows=len(embeddings)),)
+    sets = gallery.sets
+    own = [next((stored.key for stored in sets if stored.holds(piece.key)), None) for piece in pieces]
+    ends = list(accumulate(piece.rows for piece in pieces))
+
+    def one(name: str) -> Query:
+        row = place[name]
+        key = own[bisect_right(ends, row)]
+        return Query(
+            tracklet=embeddings.table[row],
             root=embeddings.table.root,
-            vector=embeddings.vectors[place[name]],
-            id=None if own is None else row_id(own, name),
+            vector=embeddings.vectors[row],
+            id=None if key is None else row_id(key, name),
         )
-        for name in names
-    ]
+
+    return [one(name) for name in names]
