@@ -120,6 +120,11 @@ class Visit:
         self.page.locator(".line").nth(number).click()
         expect(self.page.locator(".hit").first).to_be_visible(timeout=WAIT_MS)
 
+    def escape(self) -> None:
+        """Close the dialog by key; until it is gone keys are its own, and the focus is not back."""
+        self.page.keyboard.press("Escape")
+        expect(self.page.locator("dialog")).to_have_count(0, timeout=WAIT_MS)
+
     def close(self, *, complaints: tuple[str, ...] = ()) -> None:
         """End the visit: nothing was asked of anybody else, and nothing went wrong unseen."""
         self.context.close()

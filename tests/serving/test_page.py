@@ -63,7 +63,7 @@ def test_an_operator_finds_judges_and_exports(chromium: Any, run_server: Start, 
     assert check_case(saved) == []
     expect(page.locator("#export-hash")).to_have_text(re.compile("[0-9a-f]{64}"))
     visit.photo("5-exported")
-    page.keyboard.press("Escape")
+    visit.escape()
     # The case is among the cases, and can be gone on with.
     page.keyboard.press("2")
     page.locator("button.row").click()
@@ -90,8 +90,7 @@ def test_keys_look_search_and_help(chromium: Any, run_server: Start) -> None:
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
     visit.photo("help")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    visit.escape()
     page.keyboard.press("/")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
@@ -107,7 +106,7 @@ def test_keys_look_search_and_help(chromium: Any, run_server: Start) -> None:
     page.locator("summary", has_text="All frames (6)").click()
     expect(page.get_by_role("dialog").locator(".frames img")).to_have_count(6)
     visit.photo("look")
-    page.keyboard.press("Escape")
+    visit.escape()
     name = page.evaluate("document.activeElement.getAttribute('aria-label')")
     page.keyboard.press("s")
     expect(page.locator(".asked b")).to_have_text(re.search(r"Rank \d+, ([^,]+)", name)[1])  # type: ignore[index]
@@ -143,7 +142,7 @@ def test_a_dropped_picture_is_searched_for(chromium: Any, run_server: Start, tmp
     page.locator("input[type=file]").set_input_files(tmp_path / "lie.jpg")
     expect(page.get_by_role("alert")).to_contain_text("no image or video")
     visit.photo("upload-refused")
-    page.keyboard.press("Escape")
+    visit.escape()
     page.locator("input[type=file]").set_input_files(tmp_path / "seen.png")
     stage = page.locator(".stage")
     expect(stage).to_be_visible()
@@ -175,7 +174,7 @@ def test_tokens_and_roles(chromium: Any, run_server: Start, tokens: Tokens) -> N
     assert page.get_by_role("button", name="Log").count() == 0
     page.locator(".line").first.click()
     expect(page.get_by_role("dialog")).to_be_visible()
-    page.keyboard.press("Escape")
+    visit.escape()
     page.get_by_role("button", name="Sign out").click()
     page.get_by_label("your token").fill(tokens.admin)
     page.get_by_role("button", name="Sign in").click()
@@ -193,7 +192,7 @@ def test_tokens_and_roles(chromium: Any, run_server: Start, tokens: Tokens) -> N
     visit.photo("erase")
     page.get_by_role("button", name="Erase for good").click()
     expect(page.get_by_text("1 tracklet erased.")).to_be_visible()
-    page.keyboard.press("Escape")
+    visit.escape()
     expect(page.locator("#gallery-count")).to_have_text("23 tracklets")
     visit.close(complaints=("401", "404"))
 

@@ -127,7 +127,7 @@ def test_what_is_opened_has_names_and_contrast(chromium: Any, full: Running) -> 
     assert page.evaluate(NAMELESS) == []
     page.keyboard.press("c")  # makes its card anew
     expect(page.locator(".hit.confirmed")).to_have_count(1)
-    page.keyboard.press("Escape")
+    visit.escape()
     expect(page.locator(".hit.confirmed")).to_be_focused()  # the focus goes back to the result
     visit.close()
 

@@ -82,7 +82,7 @@ def test_why_from_result_to_result(chromium: Any, full: Running) -> None:
     page.keyboard.press("ArrowLeft")  # what was said of it is no reason for it
     expect(box.locator("h2")).to_have_text(re.compile("^Rank 2 of 23: "))
     expect(box.locator(".sum")).to_be_visible()
-    page.keyboard.press("Escape")
+    visit.escape()
     visit.close()
 
 
@@ -99,7 +99,7 @@ def test_the_moment_in_the_recording(chromium: Any, full: Running) -> None:
     page.get_by_role("button", name=re.compile("Play")).click()
     visit.until("document.querySelector('.moment-stage video')?.readyState >= 2")
     visit.photo("moment")
-    page.keyboard.press("Escape")
+    visit.escape()
     hit(visit, "gate-03").focus()
     page.keyboard.press("Enter")  # what was open stays open
     expect(page.locator(".moment")).to_contain_text("Nobody wrote down")
@@ -117,7 +117,7 @@ def test_labels_are_seen_added_filtered_and_removed(chromium: Any, full: Running
     page.keyboard.press("Enter")
     expect(box.locator(".chip")).to_contain_text("red bag")
     visit.photo("labels")
-    page.keyboard.press("Escape")
+    visit.escape()
     page.get_by_label("label", exact=True).fill("red bag")
     expect(page.locator(".tracklets > p")).to_have_text("1 tracklet")
     expect(page.locator(".hit")).to_have_count(1)
@@ -125,7 +125,7 @@ def test_labels_are_seen_added_filtered_and_removed(chromium: Any, full: Running
     page.locator(".hit").get_by_role("button", name="Look").click()
     box.get_by_role("button", name="Take the label red bag off").click()
     expect(box.locator(".chip")).to_have_count(0)
-    page.keyboard.press("Escape")
+    visit.escape()
     page.get_by_role("button", name="Clear all filters").click()
     expect(page.locator(".hit")).to_have_count(23)
     visit.close()
@@ -196,7 +196,7 @@ def test_an_upload_is_broken_off(chromium: Any, full: Running, tmp_path: Any) ->
     expect(page.locator(".line").first).to_be_visible()
     page.locator("input[type=file]").set_input_files(tmp_path / "none.png")
     expect(page.get_by_role("alert")).to_contain_text("The file is empty")
-    page.keyboard.press("Escape")
+    visit.escape()
     slow = visit.context.new_cdp_session(page)
     slow.send("Network.enable")
     rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}

@@ -33,7 +33,7 @@ def test_it_is_deleted_when_somebody_says_so_twice(chromium: Any, run_server: St
     expect(asked).to_contain_text("everything that was confirmed and rejected in it are lost")
     expect(asked.get_by_role("button", name="Keep")).to_be_focused()
     visit.photo("damaged-asked")
-    page.keyboard.press("Escape")
+    visit.escape()
     expect(asked).to_have_count(0)
     assert path.exists(), "Escape keeps it"
     # The same at its own address.
@@ -91,8 +91,7 @@ def test_who_was_erased_in_part_leaves_the_page_too(chromium: Any, run_server: S
     page.get_by_role("button", name="What would go?").click()
     page.get_by_role("button", name="Erase for good").click()
     expect(page.get_by_role("alert")).to_contain_text("not complete")
-    page.keyboard.press("Escape")
-    expect(page.get_by_role("dialog")).to_have_count(0)
+    visit.escape()
     page.keyboard.press("1")
     expect(page.locator(".hit")).to_have_count(22)
     expect(page.locator(f".hit[aria-label*=' {name},']")).to_have_count(0)

@@ -254,8 +254,24 @@ def test_a_label_stands_on_its_card_at_once(chromium: Any, run_server: Start) ->
     box.get_by_label("New label").fill("red bag")
     page.keyboard.press("Enter")
     expect(box.locator(".chip")).to_contain_text("red bag")
-    page.keyboard.press("Escape")
+    visit.escape()
     expect(page.locator(".hit").first).to_contain_text("red bag")
+    visit.close()
+
+
+def test_a_key_right_after_a_dialog_has_closed_is_heard(chromium: Any, full: Running) -> None:
+    visit = Visit(chromium, full)
+    page = visit.page
+    expect(page.locator(".line").first).to_be_visible()
+    page.keyboard.press("?")
+    expect(page.get_by_role("dialog", name="Keyboard")).to_be_visible()
+    page.evaluate(
+        """() => {  // both before the browser tells that it has closed
+            document.querySelector("dialog").close();
+            document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "2", bubbles: true }));
+        }"""
+    )
+    expect(page.locator("#tabs button[data-view='Cases']")).to_have_attribute("aria-current", "page")
     visit.close()
 
 

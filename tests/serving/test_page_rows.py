@@ -109,7 +109,7 @@ def test_alerts_are_answered_by_keys(chromium: Any, run_server: Start) -> None:
     assert page.evaluate(STOPS, ".hits") == 5
     page.keyboard.press("Enter")
     expect(page.get_by_role("dialog")).to_be_visible()
-    page.keyboard.press("Escape")
+    visit.escape()
     expect(page.locator(".hit").nth(2)).to_be_focused()
     visit.close()
 

@@ -122,7 +122,7 @@ function back() {
 }
 
 function help() {
-  if (document.querySelector("dialog")) return;
+  if (document.querySelector("dialog[open]")) return;
   dialog("Keyboard", h("dl.keys", {}, KEYS.flatMap(([key, what]) => [h("dt", {}, h("kbd", {}, key)), h("dd", {}, what)])), h("p.soft.small", {}, "Shift and click (or Enter) in the list picks several tracklets of one person."));
 }
 
@@ -139,7 +139,7 @@ document.getElementById("sign-out").addEventListener("click", async () => {
 });
 document.addEventListener("keydown", (event) => {
   const writes = event.target.matches("input, textarea, select") && !event.target.matches("[type=radio], [type=checkbox]");
-  if (writes || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog") || !world.shown) return;
+  if (writes || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]") || !world.shown) return;
   const names = Object.keys(world.views);
   if (event.key === "?") help();
   else if (/^[1-9]$/.test(event.key) && names[event.key - 1]) open(names[event.key - 1]);
