@@ -1,7 +1,7 @@
 # Two commands matter: `make demo` and `make test`. Both set up .venv (locked versions) on first use.
 PYTHON ?= python3
 BIN := .venv/bin
-WORKERS ?= 3
+WORKERS ?= 2
 STAMP := .venv/.installed
 
 .PHONY: install demo test check docs clean
