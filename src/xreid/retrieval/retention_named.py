@@ -6,24 +6,23 @@ what a kill leaves is as in `retention`; recorded video stays, since it shows ot
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.grown import read_grown
-from xreid.retrieval.crops import FRAMES, SHORT
+from xreid.retrieval.crops import SHORT
 from xreid.retrieval.gallery_receipts import Receipt
 from xreid.retrieval.merge import RECORDINGS
 from xreid.retrieval.records import TRACKLETS
 from xreid.retrieval.retention import go_on, remove, writing
-from xreid.retrieval.retention_plan import VIDEO, Going, Pieces
+from xreid.retrieval.retention_plan import VIDEO, Going, Pieces, folders_of, own_folders, rows_of
 
 _RECEIPT = ".json"
+_COLUMNS = ["name", "frames"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +96,10 @@ def _plan(out: Path, whom: Whom) -> Forgotten:
     found, rows, folders = Forgotten(), list[str](), set[Path]()
     several = (out / RECORDINGS).is_dir()
     if several and (out / TRACKLETS).is_file():
-        for row in _read(out / TRACKLETS, read_grown):
+        for row in rows_of(out / TRACKLETS, read_grown, columns=_COLUMNS):
             if row["name"] in whom:
                 rows.append(row["name"])
-                folders |= {out / one for one in _folders(row)}
+                folders |= {out / one for one in folders_of(row)}
     pieces, short = dict[str, Pieces](), 0
     for folder in _ingests(out, found.unread) if several else [out]:
         place = folder.relative_to(out)
@@ -153,21 +152,8 @@ def _named(folder: Path, whom: Whom, pictures: Collection[Path] = ()) -> Pieces:
     path = folder / TRACKLETS
     rows = [
         row
-        for row in (_read(path, pq.read_table) if path.is_file() else ())
-        if row["name"] in whom or any(folder / one in pictures for one in _folders(row))
+        for row in (rows_of(path, pq.read_table, columns=_COLUMNS) if path.is_file() else ())
+        if row["name"] in whom or any(folder / one in pictures for one in folders_of(row))
     ]
-    crops = {one for row in rows for one in _folders(row)}
-    if any(not one.startswith(f"{FRAMES}/") or ".." in one.split("/") for one in crops):
-        raise DataError(f"{path} names pictures that are not its own", todo="Ingest again.")
+    crops = {one for row in rows for one in own_folders(row, path)}
     return Pieces(names=tuple(row["name"] for row in rows), folders=tuple(sorted(crops)))
-
-
-def _read(path: Path, read: Callable[..., pa.Table]) -> list[dict[str, Any]]:
-    try:
-        return list(read(path, columns=["name", "frames"]).to_pylist())
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} is damaged", got=str(error)[:200], todo="Ingest again.") from error
-
-
-def _folders(row: dict[str, Any]) -> set[str]:
-    return {frame.rpartition("/")[0] for frame in row["frames"]}

@@ -157,15 +157,9 @@ def _rows(out: Path, before_s: float, spare: Collection[str]) -> tuple[list[str]
     gone, staying = list[str](), set[str]()
     if not (out / TRACKLETS).is_file():
         return gone, staying
-    try:
-        began = pc.field("start_s") < before_s
-        table = read_grown(out / TRACKLETS, columns=list(_COLUMNS), filters=began)
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(
-            f"{out / TRACKLETS} is damaged", got=str(error)[:200], todo="Ingest again."
-        ) from error
-    for row in table.to_pylist():
-        folders = _folders(row)
+    began = pc.field("start_s") < before_s
+    for row in rows_of(out / TRACKLETS, read_grown, columns=list(_COLUMNS), filters=began):
+        folders = folders_of(row)
         busy = any(Path(folder).parts[1] in spare for folder in folders)
         if row["start_s"] < UNIX_FROM_S:
             continue  # as old as its ingest
@@ -188,17 +182,12 @@ def _old(folder: Path, before_s: float, *, below: Path, but: Collection[str] = (
     path, names, folders, stay = folder / TRACKLETS, list[str](), set[str](), 0
     if not path.is_file():
         return _Rows(Pieces(), 0)
-    try:
-        rows = pq.read_table(path, columns=list(_COLUMNS)).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"{path} is damaged", got=str(error)[:200], todo="Ingest again.") from error
+    rows = rows_of(path, pq.read_table, columns=list(_COLUMNS))
     place = folder.relative_to(below)
     ingested = _ingested(folder.parent if folder.name == SHORT else folder)
     for row in rows:
         dated = row["end_s"] is not None and row["end_s"] >= UNIX_FROM_S
-        crops = _folders(row)
-        if any(not one.startswith(f"{FRAMES}/") or ".." in one.split("/") for one in crops):
-            raise DataError(f"{path} names pictures that are not its own", got=row["frames"][0])
+        crops = own_folders(row, path)
         if (row["end_s"] if dated else ingested) < before_s and not {str(place / one) for one in crops} & set(
             but
         ):
@@ -209,8 +198,38 @@ def _old(folder: Path, before_s: float, *, below: Path, but: Collection[str] = (
     return _Rows(Pieces(names=tuple(names), folders=tuple(sorted(folders))), stay)
 
 
-def _folders(row: Mapping[str, Any]) -> set[str]:
+def rows_of(path: Path, read: Callable[..., pa.Table], **options: Any) -> list[dict[str, Any]]:
+    """The rows of a table of tracklets.
+
+    Args:
+        path: The table.
+        read: What reads it: `pyarrow.parquet.read_table` or `read_grown`.
+        options: For that.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        return list(read(path, **options).to_pylist())
+    except (OSError, pa.ArrowException) as error:
+        raise DataError(f"{path} is damaged", got=str(error)[:200], todo="Ingest again.") from error
+
+
+def folders_of(row: Mapping[str, Any]) -> set[str]:
+    """The folders of a tracklet's crops, as its table names them."""
     return {frame.rpartition("/")[0] for frame in row["frames"]}
+
+
+def own_folders(row: Mapping[str, Any], path: Path) -> set[str]:
+    """The same of one ingest's own table, which may be removed.
+
+    Raises:
+        DataError: They lie elsewhere.
+    """
+    crops = folders_of(row)
+    if any(not one.startswith(f"{FRAMES}/") or ".." in one.split("/") for one in crops):
+        raise DataError(f"{path} names pictures that are not its own", got=row["frames"][0])
+    return crops
 
 
 def _links(recordings: Path, note: Callable[[str], None]) -> set[str]:
