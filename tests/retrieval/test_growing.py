@@ -3,7 +3,6 @@
 import os
 import random
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ from unittest import mock
 import pyarrow.parquet as pq
 import pytest
 
+from tests.killing import killed_at
 from tests.retrieval.rolled_records import make_recording, name_of
 from xreid.core.errors import XReidError
 from xreid.core.grown import read_grown
@@ -136,20 +136,7 @@ def test_rows_that_a_full_disk_refused_are_appended_later(
 
 def _grow(out: Path, steps: list[tuple[Path, set[str]]], *, kill_at: int) -> None:
     """Ingest what is not there yet, in this process, which is killed at a step of what it does to files."""
-    count = 0
-
-    def counted(function: Any) -> Any:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
-
-        return wrapped
-
-    for name in ("replace", "unlink", "rmdir", "rename"):
-        setattr(Path, name, counted(getattr(Path, name)))
+    killed_at(kill_at, *((Path, name) for name in ("replace", "unlink", "rmdir", "rename")))
     tables, present = GrowingTables(out), finished(out)
     here = {folder.name for folder in present}
     tables.begin(

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -14,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tests.killing import killed_at
 from tests.retrieval.footage import walkers, write_video
 from tests.retrieval.rolled_records import ROLL_S, START, make_recording, name_of
 from tests.retrieval.test_growing import _site
@@ -291,20 +291,10 @@ def test_only_one_process_writes(tmp_path: Path) -> None:
 
 
 def _forget_and_die(out: Path, *, kill_at: int) -> None:
-    count = 0
-
-    def counted(function: Any) -> Any:
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            nonlocal count
-            count += 1
-            if count == kill_at:
-                os.kill(os.getpid(), signal.SIGKILL)
-            return function(*args, **kwargs)
-
-        return wrapped
-
-    for place, name in ((Path, "replace"), (Path, "unlink"), (os, "unlink"), (os, "rmdir"), (os, "rename")):
-        setattr(place, name, counted(getattr(place, name)))
+    killed_at(
+        kill_at,
+        *((Path, "replace"), (Path, "unlink"), (os, "unlink"), (os, "rmdir"), (os, "rename")),
+    )
     forget(out, before_s=START + 27.0)
 
 

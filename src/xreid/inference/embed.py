@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet
 from xreid.core.errors import ConfigError, DataError
-from xreid.core.files import atomic_file, read_json, sha256_of_value, write_json
+from xreid.core.files import atomic_file, read_json, write_json
 from xreid.core.tracklets import TrackletTable
 from xreid.data.clips import ClipReader, FrameTransform, OnUnreadable
 from xreid.data.loader import ClipBatch, evaluation_clips
@@ -385,13 +385,6 @@ class EmbedJob:
             "part": config.tracklets_per_part,
             "on_unreadable": config.on_unreadable,
         }
-
-
-def table_hash(table: TrackletTable) -> str:
-    """SHA-256 of what a table lists: names, people, cameras, modalities, frames; not of the frames' bytes."""
-    return sha256_of_value(
-        [[row.name, row.identity, row.camera, row.modality.value, row.subset, row.frames] for row in table]
-    )
 
 
 def _note_unseen(embedder: Embedder, note: Callable[[str], None]) -> None:

@@ -22,10 +22,11 @@ from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import atomic_file, read_json, sha256_of_file, write_json
 from xreid.core.tracklets import TrackletTable
 from xreid.inference.checkpoint import LoadedModel
-from xreid.inference.embed import Tell, table_hash
+from xreid.inference.embed import Tell
 from xreid.inference.export_check import ExportCheck, Tolerance, check_export, require_checkable
 from xreid.inference.export_encoder import TrackletEncoder
 from xreid.inference.export_graph import require_equal, require_onnx, store_as_bfloat16, trace
+from xreid.inference.growth import table_hash
 from xreid.inference.onnx_encoder import FORMAT, MODEL, RECORD, OnnxEncoder, open_session
 
 if TYPE_CHECKING:

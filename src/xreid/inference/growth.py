@@ -6,21 +6,21 @@ the same folder follows: rows that are there keep their vectors, rows that are g
 
 from __future__ import annotations
 
-import fcntl
-import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, Piece, content_key
-from xreid.core.errors import ConfigError, DataError, XReidError
+from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import sha256_of_value
+from xreid.core.locks import only_process
 from xreid.core.tracklets import Tracklet, TrackletTable
 
 _STRAY_S = 3600.0  # what a killed process left half-written is older than that
@@ -107,13 +107,19 @@ def in_order(growth: Growth, table: TrackletTable, begun: Sequence[str]) -> tupl
 
 def row_hash(row: Tracklet) -> str:
     """Of what decides a row's vector, and whose it is; not of the frames' bytes."""
-    return sha256_of_value([row.name, row.identity, row.camera, row.modality.value, row.subset, row.frames])[
-        :24
-    ]
+    return sha256_of_value(_listed(row))[:24]
 
 
-@contextmanager
-def alone_in(folder: Path, out: Path) -> Iterator[None]:
+def table_hash(table: TrackletTable) -> str:
+    """SHA-256 of what a table lists: names, people, cameras, modalities, frames; not of the frames' bytes."""
+    return sha256_of_value([_listed(row) for row in table])
+
+
+def _listed(row: Tracklet) -> list[Any]:
+    return [row.name, row.identity, row.camera, row.modality.value, row.subset, row.frames]
+
+
+def alone_in(folder: Path, out: Path) -> AbstractContextManager[None]:
     """Keep other processes from embedding into `out` as long as the block runs.
 
     Args:
@@ -123,24 +129,7 @@ def alone_in(folder: Path, out: Path) -> Iterator[None]:
     Raises:
         ConfigError: Another process does.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise XReidError(f"cannot write {folder}: {error.strerror}", todo="Choose another folder.") from error
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(handle)
-        raise ConfigError(
-            f"another process is embedding into {out}", todo="Wait for it, or end it."
-        ) from error
-    except OSError:
-        pass  # a file system without locks
-    try:
-        yield
-    finally:
-        os.close(handle)
+    return only_process(folder, doing=f"embedding into {out}", todo="Wait for it, or end it.")
 
 
 def _compare(found: EmbeddingSet, table: TrackletTable) -> Growth:

@@ -2,37 +2,24 @@
 
 from __future__ import annotations
 
-import fcntl
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 
-from xreid.core.errors import ConfigError, XReidError
+from xreid.core.locks import only_process
 
 _LOCK = ".lock"
 
 
-@contextmanager
-def sole_writer(folder: Path) -> Iterator[None]:
+def sole_writer(folder: Path) -> AbstractContextManager[None]:
     """Keep other processes from writing the folder, which is made, as long as the block runs.
 
     Raises:
         ConfigError: Another process writes it.
         XReidError: It cannot be written.
     """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        handle = open(folder / _LOCK, "ab")  # noqa: SIM115 - held as long as the lock
-    except OSError as error:
-        raise XReidError(f"cannot write {folder}: {error.strerror}", todo="Choose another folder.") from error
-    with handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise ConfigError(
-                f"another process is ingesting into {folder.parent}",
-                todo="Wait for it, end it, or choose another.",
-            ) from error
-        except OSError:
-            pass  # a file system without locks
-        yield
+    return only_process(
+        folder,
+        file=_LOCK,
+        doing=f"ingesting into {folder.parent}",
+        todo="Wait for it, end it, or choose another.",
+    )

@@ -17,7 +17,7 @@ from xreid.evaluation.directions import Direction
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.protocols import PROTOCOLS, protocol_named
 from xreid.evaluation.selection import require_answers
-from xreid.inference.embed import table_hash
+from xreid.inference.growth import table_hash
 from xreid.losses.config import PromptConfig
 from xreid.training.ablation_prompts import RANDOM_TEXT, random_text_weights
 from xreid.training.ablation_rows import Changes, Table, nested, resolve

@@ -13,7 +13,7 @@ from xreid.core.tracklets import Modality, TrackletTable
 from xreid.data.archive import open_archive
 from xreid.data.batches import CrossModalitySampler
 from xreid.inference.checkpoint import TestSampling
-from xreid.inference.embed import table_hash
+from xreid.inference.growth import table_hash
 from xreid.inference.processes import Processes
 from xreid.training.config import BatchConfig, TrainConfig
 

@@ -15,7 +15,8 @@ from xreid.evaluation.directions import Direction
 from xreid.evaluation.protocols import DEFAULT_DIRECTIONS, protocol_named
 from xreid.evaluation.selection import require_answers
 from xreid.inference.checkpoint import SamplingChoice
-from xreid.inference.embed import EmbedConfig, Embedder, embed_tracklets, table_hash
+from xreid.inference.embed import EmbedConfig, Embedder, embed_tracklets
+from xreid.inference.growth import table_hash
 from xreid.training.report_runs import FinishedRun
 
 Note = Callable[[str], None]
