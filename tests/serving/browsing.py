@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
-from collections.abc import Iterator, Sized
+from collections.abc import Callable, Iterator, Sized
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -39,6 +40,17 @@ WORDS_STAY = """(() => {
   const later = setTimeout, brief = [4000, 9000];
   globalThis.setTimeout = (what, ms, ...more) => later(what, brief.includes(ms) ? 900000 : ms, ...more);
 })()"""
+# The last keys and clicks with what they met, for whoever reads of a failure.
+LAST_ACTS = """(() => {
+  const acts = globalThis.lastActs = [];
+  const name = (one) => `${one?.nodeName} ${one?.id ?? ""} ${one?.className ?? ""}`;
+  const note = (event) => {
+    const what = [performance.now().toFixed(), event.type, event.key ?? "", "on", name(event.target)];
+    acts.push([...what, "with focus on", name(document.activeElement)].join(" "));
+    if (acts.length > 30) acts.shift();
+  };
+  for (const type of ["keydown", "pointerdown", "click", "focusin"]) addEventListener(type, note, true);
+})()"""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -48,6 +60,7 @@ FLAGS = (
     "--disable-component-update",
     "--disable-sync",
 )
+PROBE = re.compile(r"/healthz\?routed$")
 GRAPH = {
     "cameras": {"gate": {"place": "street"}, "yard": {"place": "court"}},
     "edges": [{"from": "gate", "to": "yard", "least_s": 300, "typical_s": 900}],
@@ -74,6 +87,7 @@ class Visit:
         self.complaints: list[str] = []
         self.context.on("request", lambda request: self.requests.append(request.url))
         self.context.add_init_script(WORDS_STAY)
+        self.context.add_init_script(LAST_ACTS)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
@@ -92,7 +106,7 @@ class Visit:
             if self.page.evaluate(truth):
                 return
             self.page.wait_for_timeout(100)
-        raise AssertionError(f"not within {WAIT_MS} ms: {truth}")
+        raise AssertionError(f"not within {WAIT_MS} ms: {truth}\n{self.state()}")
 
     def hold(self, address: str, method: str = "POST") -> list[Any]:
         """Requests that wait in a list until the test lets them go on."""
@@ -104,8 +118,27 @@ class Visit:
             else:
                 route.fallback()
 
-        self.page.route(address, one)
+        self.route(address, one)
         return waiting
+
+    def route(self, address: str, answer: Callable[[Any], Any]) -> None:
+        """Answer what the page asks for.
+
+        Chromium tells the page's process some time after Playwright was told that it is done: until then
+        requests pass by (1 of 240 on a busy machine).
+        """
+        met: list[Any] = []
+        self.page.route(address, answer)
+        self.page.route(PROBE, lambda route: (met.append(route), route.fulfill(status=204)))
+        while not met:
+            self.page.evaluate("fetch('/healthz?routed').then(() => true)")
+        self.page.unroute(PROBE)
+
+    def go_offline(self) -> None:
+        """Take the network away; requests pass for some time after Playwright was told that it is gone."""
+        self.context.set_offline(True)
+        while self.page.evaluate("fetch('/healthz').then(() => true, () => false)"):
+            pass
 
     def until_there_are(self, count: int, found: Sized) -> None:
         """Wait for what a route of the test collects."""
@@ -113,7 +146,12 @@ class Visit:
             if len(found) >= count:
                 return
             self.page.wait_for_timeout(100)
-        raise AssertionError(f"not within {WAIT_MS} ms: {len(found)} instead of {count}")
+        raise AssertionError(f"not within {WAIT_MS} ms: {len(found)} instead of {count}\n{self.state()}")
+
+    def state(self) -> str:
+        """What the page shows and what was done to it last, for a failure's message."""
+        acts, said = self.page.evaluate("[lastActs, document.body.innerText.slice(0, 2000)]")
+        return "\n".join([*self.complaints, *self.requests[-20:], *acts, self.page.url, said])
 
     def search_from(self, number: int = 0) -> None:
         """Search from a tracklet of the list."""

@@ -68,7 +68,7 @@ def test_a_sound_case_is_not_called_damaged_where_the_gallery_is(chromium: Any, 
     page = visit.page
     expect(page.locator("button.row")).to_be_visible()
     fault = {"status": 422, "detail": "gallery gallery.json is not JSON"}
-    page.route(f"**/api/v1/cases/{case.id}", lambda route: route.fulfill(status=422, json=fault))
+    visit.route(f"**/api/v1/cases/{case.id}", lambda route: route.fulfill(status=422, json=fault))
     page.locator("button.row").click()
     expect(page.get_by_role("alert")).to_contain_text("gallery.json is not JSON")
     expect(page.get_by_role("heading", level=1)).to_have_text("Case")

@@ -20,10 +20,10 @@ MANY = 1_000_000
 class Million:
     """A list of a million rows, as the server would tell it."""
 
-    def __init__(self, page: Any, example: dict[str, Any]) -> None:
+    def __init__(self, visit: Visit, example: dict[str, Any]) -> None:
         self.example = example
         self.asked: list[int] = []
-        page.route("**/api/v1/tracklets?*", self.answer)
+        visit.route("**/api/v1/tracklets?*", self.answer)
 
     def answer(self, route: Any) -> None:
         said = parse_qs(urlsplit(route.request.url).query)
@@ -39,7 +39,7 @@ def test_a_million_tracklets_from_end_to_end(chromium: Any, full: Running) -> No
     visit = Visit(chromium, full, "/api/v1/tracklets?limit=1")
     page = visit.page
     example = json.loads(page.inner_text("body"))["items"][0]
-    million = Million(page, example)
+    million = Million(visit, example)
     page.goto(full.url)
     expect(page.locator(".tracklets > p")).to_have_text("1,000,000 tracklets")
     page.keyboard.press("/")

@@ -119,7 +119,7 @@ def test_many_cameras_are_one_stop(chromium: Any, full: Running) -> None:
     page = visit.page
     example = visit.page.evaluate("fetch('/api/v1/cameras').then((r) => r.json())")[0]
     many = [{**example, "name": f"cam{i}"} for i in range(300)]
-    page.route("**/api/v1/cameras", lambda route: route.fulfill(json=many))
+    visit.route("**/api/v1/cameras", lambda route: route.fulfill(json=many))
     page.goto(full.url)
     expect(page.locator(".camera")).to_have_count(300)
     assert page.evaluate(STOPS, ".cameras") == 1

@@ -17,12 +17,12 @@ FOCUSED = "document.activeElement.textContent"
 class Jobs:
     """What a server says of a job that gets on by 1% each time somebody asks."""
 
-    def __init__(self, page: Any) -> None:
+    def __init__(self, visit: Visit) -> None:
         self.state = "running"
         self.asked: list[Any] = []
         self.cancelled: list[str] = []
-        page.route("**/api/v1/jobs", self.answer)
-        page.route("**/api/v1/jobs/*", self.cancel)
+        visit.route("**/api/v1/jobs", self.answer)
+        visit.route("**/api/v1/jobs/*", self.cancel)
 
     def answer(self, route: Any) -> None:
         self.asked.append(route)
@@ -38,7 +38,7 @@ class Jobs:
 
 def test_a_job_is_cancelled_while_it_gets_on(chromium: Any, full: Running) -> None:
     visit = Visit(chromium, full)
-    page, jobs = visit.page, Jobs(visit.page)
+    page, jobs = visit.page, Jobs(visit)
     page.get_by_role("button", name="Footage").click()
     cancel = page.locator(".job").get_by_role("button", name="Cancel")
     cancel.focus()
@@ -173,7 +173,7 @@ def test_a_check_that_fails_hides_nobody_on_the_list(chromium: Any, run_server: 
     visit = Visit(chromium, run_server())
     page = visit.page
     visit.search_from()
-    page.route(
+    visit.route(
         "**/api/v1/watch-checks", lambda route: route.fulfill(status=422, body='{"detail": "no rate"}')
     )
     page.get_by_role("button", name="Watch for this person").click()

@@ -189,7 +189,7 @@ def test_letters_of_twice_the_size(chromium: Any, full: Running) -> None:
     page = visit.page
     house = page.request.get(f"{full.url}/static/page.css").text()
     large = {"body": house + "\nhtml { font-size: 200%; }", "content_type": "text/css"}
-    page.route("**/static/page.css", lambda route: route.fulfill(**large))
+    visit.route("**/static/page.css", lambda route: route.fulfill(**large))
     page.reload()
     page.get_by_role("button", name="the list").click()
     expect(page.locator(".line").first).to_be_visible()

@@ -56,7 +56,7 @@ def test_a_list_that_cannot_be_had_is_not_called_empty(chromium: Any, full: Runn
     visit = Visit(chromium, full)
     page = visit.page
     visit.search_from()
-    page.route(
+    visit.route(
         "**/api/v1/tracklets?*", lambda route: route.fulfill(status=503, body='{"detail": "too many"}')
     )
     page.get_by_role("radio", name="infrared").check()
@@ -77,7 +77,7 @@ def test_when_the_server_goes_and_comes_back(chromium: Any, full: Running) -> No
     visit = Visit(chromium, full)
     page = visit.page
     expect(page.locator(".line").first).to_be_visible()
-    visit.context.set_offline(True)
+    visit.go_offline()
     page.locator(".line").first.click()
     expect(page.locator(".lost")).to_contain_text("The server does not answer")
     expect(page.locator(".answer-box [role=alert]")).to_contain_text("cannot be reached")
@@ -96,7 +96,7 @@ def test_a_session_that_is_over_goes_on(chromium: Any, run_server: Start, tokens
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator("#who")).to_have_text("operator-1, operator")
     visit.search_from()
-    page.route("**/api/v1/alerts*", lambda route: route.fulfill(json=[]))  # asked now and then: not first
+    visit.route("**/api/v1/alerts*", lambda route: route.fulfill(json=[]))  # asked now and then: not first
     (cookie,) = visit.context.cookies()
     page.keyboard.press("r")
     server.site.sessions.end(cookie["value"])  # as a restart of the server does
@@ -154,7 +154,7 @@ def test_a_slow_search_says_so_and_is_overtaken(chromium: Any, full: Running) ->
         if len(held) > 1:
             route.continue_()
 
-    page.route("**/api/v1/search", hold)
+    visit.route("**/api/v1/search", hold)
     expect(page.locator(".line").first).to_be_visible()
     page.locator(".line").first.click()
     expect(page.get_by_text("Searching 24 tracklets …")).to_be_visible()
