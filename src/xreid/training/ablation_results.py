@@ -10,10 +10,10 @@ import xreid
 from xreid.core.files import sha256_of_value
 from xreid.core.records import to_plain
 from xreid.evaluation.metrics import METRICS
+from xreid.evaluation.seeds import SeedScores, Spread, spread
 from xreid.training.ablation_plan import Plan, Run
 from xreid.training.ablation_rows import Row, Table
 from xreid.training.ablation_run import noted_failure, stored_scores
-from xreid.training.ablation_statistics import SeedScores, Spread, spread
 from xreid.training.ablation_tables import printed
 from xreid.training.ablation_text import SHOWN
 
@@ -115,7 +115,7 @@ def _spreads(stored: Stored, *, plan: Plan) -> dict[str, Any]:
     """Direction -> metric -> mean, intervals and single seeds."""
     return {
         direction: {
-            name: _plain(s, within=(0.0, 1.0))
+            name: _plain(s.within(0, 1))
             for name, s in spread(_runs(stored, direction), bootstrap=plan.config.bootstrap).items()
         }
         for direction in plan.config.directions
@@ -132,7 +132,8 @@ def _difference(own: Stored, other: Stored, *, against: str, plan: Plan) -> dict
         left, right = (_runs({s: side[s] for s in both}, direction) for side in (own, other))
         pairs = [a.minus(b) for a, b in zip(left, right, strict=True)]
         found[direction] = {
-            name: _plain(s) for name, s in spread(pairs, bootstrap=plan.config.bootstrap).items()
+            name: _plain(s.within(-1, 1))
+            for name, s in spread(pairs, bootstrap=plan.config.bootstrap).items()
         }
     return found
 
@@ -141,12 +142,9 @@ def _runs(stored: Stored, direction: str) -> list[SeedScores]:
     return [SeedScores.of(seed, scores["results"][direction]) for seed, scores in stored.items()]
 
 
-def _plain(s: Spread, *, within: tuple[float, float] = (-1.0, 1.0)) -> dict[str, Any]:
-    """As JSON values; the stretched draws of a score may pass 0 or 1, its interval does not."""
-    values: dict[str, Any] = {"mean": s.mean}
-    for name in _FIELDS:
-        value = getattr(s, name)
-        values[name] = min(max(value, within[0]), within[1]) if name in ("low", "high") and value else value
+def _plain(s: Spread) -> dict[str, Any]:
+    """As JSON values."""
+    values = {name: getattr(s, name) for name in ("mean", *_FIELDS)}
     return values | {"excludes_zero": s.excludes_zero, "per_seed": {str(k): v for k, v in s.per_seed.items()}}
 
 

@@ -12,7 +12,7 @@ from xreid.core.errors import ProtocolError
 from xreid.core.seeding import numpy_generator
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.metrics import METRICS
-from xreid.training.ablation_statistics import SeedScores, draw_means, spread
+from xreid.evaluation.seeds import SeedScores, draw_means, spread
 
 BOOTSTRAP = Bootstrap(resamples=40, seed=3)
 WIDTH = len(METRICS)

@@ -1,4 +1,4 @@
-"""Scores over training seeds, and differences between rows, with intervals that cover seeds and people.
+"""Scores over training seeds, and differences between methods, with intervals that cover seeds and people.
 
 Two things make a score of a row uncertain: which people are searched for, and how the training runs fell out.
 Both are drawn anew here, crossed (Owen, "The pigeonhole bootstrap", 2007): a draw takes I people with
@@ -6,7 +6,7 @@ replacement, the same for every run, and S runs with replacement. The mean of S 
 (S - 1) / S as much as it should, which matters with three; so its distance from the mean of all runs is
 stretched by sqrt(S / (S - 1)). With one run only people are drawn, and the interval says nothing about seeds.
 
-A difference is taken within each seed first, query by query: two rows of the same seed share the held-out
+A difference is taken within each seed first, query by query: two methods of the same seed share the held-out
 people, the initial weights where their parts are the same, and the test. What the interval covers is measured
 in docs/ablations.md.
 
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,6 +25,7 @@ from xreid.core.errors import ProtocolError
 from xreid.core.seeding import numpy_generator
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.metrics import METRICS, Floats
+from xreid.evaluation.results import EvaluationResult
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +58,17 @@ class SeedScores:
             queries=tuple(queries),
             identities=tuple(identities),
             values=np.array(columns, dtype=np.float64).T,
+        )
+
+    @classmethod
+    def of_result(cls, seed: int, result: EvaluationResult) -> SeedScores:
+        """From a result; queries that no score counts are left out."""
+        valid = result.valid_rows()
+        return cls(
+            seed=seed,
+            queries=tuple(result.query_names[i] for i in valid),
+            identities=tuple(result.query_identities[i] for i in valid),
+            values=result.per_query[valid],
         )
 
     def minus(self, other: SeedScores) -> SeedScores:
@@ -107,6 +119,11 @@ class Spread:
     def excludes_zero(self) -> bool:
         """Whether the interval over seeds and people leaves out zero."""
         return self.low is not None and self.high is not None and (self.low > 0 or self.high < 0)
+
+    def within(self, low: float, high: float) -> Spread:
+        """The interval cut off at what can be; the stretched draws of a score may pass 0 or 1."""
+        ends = [None if end is None else min(max(end, low), high) for end in (self.low, self.high)]
+        return replace(self, low=ends[0], high=ends[1])
 
 
 def spread(runs: Sequence[SeedScores], *, bootstrap: Bootstrap) -> dict[str, Spread]:
