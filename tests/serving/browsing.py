@@ -33,7 +33,7 @@ playwright = pytest.importorskip("playwright.sync_api", reason="playwright is no
 expect = playwright.expect
 CHROMIUM = os.environ.get("XREID_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="no chromium found (set XREID_CHROMIUM)")
-WAIT_MS = 60_000  # on a machine that is busy with something else
+WAIT_MS = 240_000  # on a machine that is busy with something else
 expect.set_options(timeout=WAIT_MS)
 # What the page says for four seconds, or nine, a slow machine may not have looked at by then.
 WORDS_STAY = """(() => {
@@ -51,6 +51,15 @@ LAST_ACTS = """(() => {
   };
   for (const type of ["keydown", "pointerdown", "click", "focusin"]) addEventListener(type, note, true);
 })()"""
+# Those, what has the focus, what is busy, and the words: of dialogs first, since they stand last in the page.
+SEEN = """() => {
+  const name = (one) => `${one.nodeName} ${one.id} ${one.className} ${one.dataset.key ?? ""}`;
+  const busy = [...document.querySelectorAll("[aria-busy=true]")].map((one) => `busy: ${name(one)}`);
+  const dialogs = [...document.querySelectorAll("dialog")];
+  const boxes = dialogs.map((one) => `dialog, open: ${one.open}: ${one.innerText}`);
+  const focus = `focus on: ${name(document.activeElement)}`;
+  return [...(globalThis.lastActs ?? []), focus, ...busy, ...boxes, document.body.innerText.slice(0, 2000)];
+}"""
 FLAGS = (
     "--no-sandbox",
     "--disable-gpu",
@@ -71,9 +80,12 @@ GRAPH = {
 def browser() -> Iterator[Any]:
     """A Chromium."""
     with playwright.sync_playwright() as play:
-        launched = play.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS))
+        launched = play.chromium.launch(executable_path=CHROMIUM, args=list(FLAGS), timeout=WAIT_MS)
         yield launched
         launched.close()
+
+
+OPEN: list[Visit] = []  # visits that were not closed: of a test that has failed
 
 
 class Visit:
@@ -85,13 +97,21 @@ class Visit:
         self.context.set_default_timeout(WAIT_MS)
         self.requests: list[str] = []
         self.complaints: list[str] = []
-        self.context.on("request", lambda request: self.requests.append(request.url))
+        self.waiting: list[Any] = []  # requests that have not ended
+        self.context.on("request", self._asked)
+        for ended in ("requestfinished", "requestfailed"):
+            self.context.on(ended, lambda request: request in self.waiting and self.waiting.remove(request))
         self.context.add_init_script(WORDS_STAY)
         self.context.add_init_script(LAST_ACTS)
         self.page = self.context.new_page()
         self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
         self.page.on("console", lambda said: said.type == "error" and self.complaints.append(said.text))
+        OPEN.append(self)
         self.page.goto(server.url + address)
+
+    def _asked(self, request: Any) -> None:
+        self.requests.append(request.url)
+        self.waiting.append(request)
 
     def photo(self, name: str, *, whole: bool = False) -> None:
         """A screenshot, where somebody wants to look at it."""
@@ -150,8 +170,13 @@ class Visit:
 
     def state(self) -> str:
         """What the page shows and what was done to it last, for a failure's message."""
-        acts, said = self.page.evaluate("[lastActs, document.body.innerText.slice(0, 2000)]")
-        return "\n".join([*self.complaints, *self.requests[-20:], *acts, self.page.url, said])
+        return "\n".join([*self.traffic(), *self.page.evaluate(SEEN)])
+
+    def traffic(self) -> list[str]:
+        """What was asked for last, and what went wrong."""
+        said = [f"complaint: {text}" for text in self.complaints[-20:]]
+        said += [f"asked for: {url}" for url in self.requests[-20:]]
+        return [*said, *(f"not ended: {one.method} {one.url}" for one in self.waiting[-20:]), self.page.url]
 
     def search_from(self, number: int = 0) -> None:
         """Search from a tracklet of the list."""
@@ -166,11 +191,27 @@ class Visit:
     def close(self, *, complaints: tuple[str, ...] = ()) -> None:
         """End the visit: nothing was asked of anybody else, and nothing went wrong unseen."""
         self.context.close()
+        OPEN.remove(self)
         own = (self.server.url, f"blob:{self.server.url}", "data:")
         assert [url for url in self.requests if not url.startswith(own)] == []
         assert len(self.requests) > 8
         left = [text for text in self.complaints if not any(word in text for word in complaints)]
         assert left == []
+
+
+def leave(*, ask: bool) -> Iterator[str]:
+    """Leave the pages of a test that has failed; what was to be seen there.
+
+    Args:
+        ask: Whether the pages may be asked: not where the test was stopped while it waited for one.
+    """
+    while OPEN:
+        visit = OPEN.pop()
+        try:
+            yield visit.state() if ask else "\n".join(visit.traffic())
+            visit.context.close()
+        except playwright.Error as error:
+            yield f"{error}\n" + "\n".join(visit.traffic())
 
 
 def write_full_world(made: Path, folder: Path) -> dict[str, Any]:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,26 @@ import pytest
 from starlette.testclient import TestClient
 
 from tests.serving.world import config_of, write_world
+from tests.waiting import PATIENCE_S
 from xreid.serving.app import create_app
 from xreid.serving.config import ServeConfig
 from xreid.serving.site import Site
 from xreid.serving.tokens import add_token
 
 Open = Callable[..., TestClient]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Where only the report is seen, it tells what the page of a test that failed showed."""
+    report = yield
+    browsing = sys.modules.get("tests.serving.browsing")
+    if call.when == "call" and call.excinfo is not None and browsing is not None:
+        stopped = isinstance(call.excinfo.value, pytest.fail.Exception)  # by pytest-timeout: it may hang
+        report.sections += [("the page", text) for text in browsing.leave(ask=not stopped)]
+    return report
 
 
 @pytest.fixture(scope="module")
@@ -127,7 +142,7 @@ def begin(config: ServeConfig) -> tuple[Running, Callable[[], None]]:
 
     def stop() -> None:
         runner.should_exit = True
-        thread.join(timeout=30)
+        thread.join(timeout=PATIENCE_S)
 
     return Running(port=runner.servers[0].sockets[0].getsockname()[1], site=site), stop
 
