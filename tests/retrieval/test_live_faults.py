@@ -16,7 +16,7 @@ import pytest
 from tests.retrieval.footage import walkers, write_video
 from tests.retrieval.rtsp import RtspCamera, encode
 from tests.retrieval.test_live import _gaps, _stream
-from tests.waiting import until
+from tests.waiting import PATIENCE_S, until
 from xreid.core.errors import CheckpointError, ConfigError, XReidError
 from xreid.retrieval import recorder as recorder_module
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport, LiveOptions
@@ -226,7 +226,7 @@ def test_a_stream_that_drops_often_leaves_no_file_open_and_no_thread(
         drop(lambda: camera.connections >= 4)
         drop(lambda: camera.connections > drops)
         stop.set()
-        recorder.join(60)
+        recorder.join(PATIENCE_S)
     assert recorder.failure is None
     (handles, threads), (later, more) = counts
     assert later <= handles + 8, "each connection would be one or more"
@@ -255,7 +255,7 @@ def test_a_disk_that_stays_full_is_one_gap_and_waits_grow(
     recorder.start()
     until(lambda: len(segments(tmp_path, "web")) > 1 or not recorder.is_alive())
     stop.set()
-    recorder.join(60)
+    recorder.join(PATIENCE_S)
     assert recorder.failure is None
     (gap,) = _gaps(tmp_path / "g.csv")
     assert "No space left" in gap["reason"]
@@ -290,6 +290,24 @@ def test_a_clock_that_jumps_begins_a_new_file(tmp_path: Path, monkeypatch: pytes
     timed = [(packet.number, at) for packet, at in recorder._timed(container)]
     assert timed == [(0, 1000.0), (1, 1001.0), (2, 1002.0), (3, 1003.0), (5, 1005.0), (6, 1006.0)]
     assert closed == [1004.0], "what follows is another file, from its first key frame on"
+
+
+def test_on_a_busy_machine_too_the_packets_that_lay_ready_are_older_than_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ten pictures a second; ten lie ready and each takes 20 ms to get, the next one is waited for."""
+    clock = [1000.0]
+    monkeypatch.setattr(recorder_module, "time", SimpleNamespace(time=lambda: clock[0]))
+
+    def demux(_: Any) -> Iterator[Any]:
+        for number in range(13):
+            clock[0] += 0.02 if number < 10 else 0.08
+            yield SimpleNamespace(pts=100 * number, size=9, is_keyframe=number == 0)
+
+    video = SimpleNamespace(time_base=0.001)
+    container = SimpleNamespace(streams=SimpleNamespace(video=[video]), demux=demux)
+    timed = [at for _, at in _recorder(YARD, tmp_path)._timed(container)]
+    assert timed == pytest.approx([1000.28 + 0.1 * (number - 10) for number in range(13)])
 
 
 def test_a_clock_that_was_put_back_overwrites_nothing(tmp_path: Path) -> None:

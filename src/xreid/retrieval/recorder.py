@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import math
 import os
 import threading
 import time
@@ -32,7 +33,8 @@ GAPS = "gaps.csv"
 _OPEN_S, _READ_S = 10.0, 10.0  # after so long without an answer, or a packet, a connection counts as lost
 _FIRST_WAIT_S, _LONGEST_WAIT_S = 1.0, 60.0
 _DRIFT_S = 5.0  # a camera's clock that is off by more has jumped
-_READY_S = 0.005  # a packet that takes longer to get was not lying ready
+_READY_S = 0.005  # a packet that takes less to get lay ready
+_READY_SHARE = 0.5  # so did one that takes less than this share of its own time, on a machine that is busy
 _MOST_READY = 500
 _RTSP = {"rtsp_transport": "tcp", "analyzeduration": "1000000"}
 
@@ -186,7 +188,7 @@ class Recorder(threading.Thread):
         """Packets from the first key frame on, each with its time; a clock that jumps begins a new file."""
         stream = container.streams.video[0]
         packets: Iterator[Any] = (p for p in container.demux(stream) if p.size and _stamp(p) is not None)
-        waiting, now = _burst(packets)
+        waiting, now = _burst(packets, float(stream.time_base))
         anchor: tuple[float, int] | None = None
         if waiting:  # opening took time, and all that came meanwhile comes at once: the last of it is of now
             anchor = (now, _stamp(waiting[-1]))
@@ -244,14 +246,20 @@ def _stamp(packet: Any) -> Any:
     return packet.pts if packet.pts is not None else packet.dts
 
 
-def _burst(packets: Iterator[Any]) -> tuple[list[Any], float]:
-    """The packets that lie ready, up to the first that had to be waited for; and when that one came."""
+def _burst(packets: Iterator[Any], unit_s: float) -> tuple[list[Any], float]:
+    """The packets that lie ready, up to the first that had to be waited for; and when that one came.
+
+    Args:
+        packets: Each with a time stamp.
+        unit_s: Seconds of one step of these.
+    """
     found: list[Any] = []
     before = time.time()
     for packet in packets:
         now = time.time()
         found.append(packet)
-        if (len(found) > 1 and now - before > _READY_S) or len(found) >= _MOST_READY:
+        own_s = (_stamp(packet) - _stamp(found[-2])) * unit_s if len(found) > 1 else math.inf
+        if now - before > max(_READY_S, _READY_SHARE * own_s) or len(found) >= _MOST_READY:
             return found, now
         before = now
     return found, before
