@@ -29,7 +29,6 @@ from xreid.data.clips import ClipReader
 from xreid.data.loader import evaluation_clips
 from xreid.data.perturb import KINDS, Perturbation
 from xreid.data.sampling import chunk_first
-from xreid.evaluation.comparison import compare
 from xreid.evaluation.evaluator import sides
 from xreid.evaluation.intervals import Bootstrap, Estimate
 from xreid.evaluation.metrics import METRICS
@@ -40,7 +39,9 @@ from xreid.inference.checkpoint import LoadedModel, load_checkpoint
 from xreid.inference.embed import EmbedConfig, embed_tracklets
 from xreid.inference.robustness import Card, RobustnessConfig, measure
 from xreid.inference.robustness_chart import Mark, level_chart
-from xreid.inference.robustness_report import card_data, format_card, render_card, write_card
+from xreid.inference.robustness_page import render_card
+from xreid.inference.robustness_report import card_data, format_card, write_card
+from xreid.inference.robustness_study import of_one
 
 EMBED = EmbedConfig(clips_per_batch=4, tracklets_per_part=10)
 KINDS_HERE = ("frames=1,100", "blur=4", "switch=50", "ir-noise=40")
@@ -87,13 +88,13 @@ def test_scores_are_the_naive_ones_and_differences_are_theirs(
 ) -> None:
     card = measure(model, filmed, out=tmp_path, config=config(side=side), embed=EMBED)
     assert len(card.points) == 5
-    moved = 0
-    for point in card.points:
+    moved, curves = 0, of_one(card).methods[0].curves
+    for level_number, point in enumerate(card.points):
         level = f"{point.perturbation.kind}_{point.perturbation.level:g}"
         for number, result in enumerate(point.results):
             found = np.array([result.metrics[name].value for name in METRICS])
             before = np.array([card.clean[number].metrics[name].value for name in METRICS])
-            change = [point.comparisons[number].differences[name].value for name in METRICS]
+            change = [curves[number].changes[level_number][name].mean for name in METRICS]
             np.testing.assert_allclose(found, naive_scores(card, tmp_path, number, level, side), atol=1e-12)
             np.testing.assert_allclose(change, found - before, atol=1e-12)
             moved += not np.array_equal(found, before)
@@ -143,7 +144,7 @@ def test_only_what_changes_is_embedded(
     untouched = card.of_kind("frames")[1]
     assert untouched.changed == (0, 0)
     assert untouched.results == card.clean
-    assert all(c.differences["mAP"].value == 0 for c in untouched.comparisons)
+    assert all(curve.changes[1]["mAP"].mean == 0 for curve in of_one(card).methods[0].curves)
     assert card.of_kind("ir-noise")[0].changed == (infrared, 0)
     assert card.of_kind("switch")[0].same_camera == everybody
 
@@ -230,8 +231,8 @@ def test_killed_and_started_again(
     again = measure(model, filmed, out=tmp_path / "out", config=config(), embed=EMBED)
     after_ = {name: (tmp_path / "out" / "levels" / name / "vectors.npy").stat().st_mtime_ns for name in done}
     assert after_ == before
-    assert card_data(again) == card_data(card)
-    write_card(again, tmp_path / "out")
+    assert card_data(of_one(again)) == card_data(of_one(card))
+    write_card(of_one(again), tmp_path / "out")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "clean", "levels", "robustness.html", "robustness.json",
     ]  # fmt: skip
@@ -243,7 +244,7 @@ def test_killed_and_started_again(
 
 
 def test_the_record_holds_everything(card: Card) -> None:
-    data = json.loads(json.dumps(card_data(card), allow_nan=False))
+    data = json.loads(json.dumps(card_data(of_one(card)), allow_nan=False))
     assert data["protocol"]["label"] == card.protocol.label
     assert data["origin"]["checkpoint"] == card.embeddings.origin.checkpoint
     assert data["seeds"] == {"perturbations": 0, "bootstrap": 0}
@@ -259,7 +260,7 @@ def test_the_record_holds_everything(card: Card) -> None:
 
 
 def test_the_page_and_the_text(card: Card) -> None:
-    page, text = render_card(card), format_card(card)
+    page, text = render_card(of_one(card)), format_card(of_one(card))
     assert page.count("<svg") == 6, "a chart for each kind, and the legend's two dots"
     assert "http" not in page
     assert page.count("data:image/png") == 4, "blur and noise: clean and one level each"
@@ -273,20 +274,20 @@ def test_the_page_and_the_text(card: Card) -> None:
 
 def test_every_output_says_how_the_epoch_was_chosen_and_with_which_seed(card: Card) -> None:
     selection = {"epoch": 7, "of_epochs": 9, "held_out_identities": 40, "keep": "best"}
-    known = replace(card, trained={"preset": "paper", "seed": 53, "selection": selection})
+    known = of_one(replace(card, trained={"preset": "paper", "seed": 53, "selection": selection}))
     rule = "epoch 7 of 9, the best mAP (mean of I2V and V2I) on 40 held-out training people"
-    assert card_data(known)["trained"] == known.trained
+    assert card_data(known)["trained"] == known.card.trained
     for text in (render_card(known), format_card(known)):
         assert rule in text
         assert "53" in text
-    assert "not recorded" in format_card(replace(card, trained={}))
+    assert "not recorded" in format_card(of_one(replace(card, trained={})))
 
 
 def test_scores_have_intervals_and_those_without_width_are_cautioned(card: Card) -> None:
-    (clean,) = [line for line in format_card(card).splitlines() if line.startswith("clean")]
+    (clean,) = [line for line in format_card(of_one(card)).splitlines() if line.startswith("clean")]
     assert clean.count("[") == len(card.clean)
-    point = replace(card.points[0], results=card.clean, comparisons=tuple(compare(r, r) for r in card.clean))
-    same, other = replace(card, points=(point,)), replace(card, points=(card.of_kind("blur")[0],))
+    point = replace(card.points[0], results=card.clean)
+    same, other = (of_one(replace(card, points=(p,))) for p in (point, card.of_kind("blur")[0]))
     texts = [(format_card(one), render_card(one), str(card_data(one)["warnings"])) for one in (same, other)]
     assert all("no width" in text for text in texts[0])
     assert not any("no width" in text for text in texts[1])

@@ -14,7 +14,7 @@ from xreid.cli.progress import tracklet_progress
 from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from xreid.inference.robustness import Card
+    from xreid.inference.robustness_study import Study
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,10 @@ class RobustnessOptions:
         run: Folder of a finished run, or of a checkpoint.
         data: The archive.
         out: Folder for robustness.html, robustness.json and the embeddings of every level.
+        also: More runs of the same method (preset, settings, training data), of other seeds: scores are
+            means over the runs, and intervals cover seeds and people.
+        against: Runs of another method, of the same seeds: both curves in one chart, and paired differences.
+        names: What the methods are called; default their presets.
         kinds: What is done to tracklets, of frames, switch, resolution, blur, occlusion, ir-gain, ir-contrast
             and ir-noise; a name alone takes its usual levels, "blur=1,2,4" these; default all.
         side: Which tracklets are perturbed: queries, gallery or both. By default queries: the gallery is what
@@ -51,6 +55,9 @@ class RobustnessOptions:
     run: Path
     data: Path
     out: Path
+    also: list[Path] = field(default_factory=list)
+    against: list[Path] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
     kinds: list[str] = field(default_factory=list)
     side: Literal["queries", "gallery", "both"] = "queries"
     protocol: str = "auto"
@@ -79,26 +86,26 @@ def main(argv: Sequence[str]) -> int:
     """Run the verb."""
     options = parse(RobustnessOptions, argv, verb="robustness", positional=("run", "data", "out"))
     start = time.perf_counter()
-    card = _measure(options)
+    found = _measure(options)
 
     from xreid.inference.robustness_report import format_card, write_card
 
-    page = write_card(card, options.out)
-    print(format_card(card))
+    page = write_card(found, options.out)
+    print(format_card(found))
     seconds = time.perf_counter() - start
     print(f"wrote {page} and {page.with_suffix('.json')}, {seconds:.1f} s", file=sys.stderr)
     return 0
 
 
-def _measure(options: RobustnessOptions) -> Card:
+def _measure(options: RobustnessOptions) -> Study:
     import torch
 
     from xreid.data.archive import open_archive
     from xreid.evaluation.intervals import Bootstrap
-    from xreid.inference.checkpoint import load_checkpoint
     from xreid.inference.embed import EmbedConfig
     from xreid.inference.processes import choose_device, loader_workers
-    from xreid.inference.robustness import RobustnessConfig, measure
+    from xreid.inference.robustness import RobustnessConfig
+    from xreid.inference.robustness_runs import measure_methods, read_methods
 
     bootstrap = Bootstrap(resamples=options.resamples, confidence=options.confidence, seed=options.seed)
     asked = {"kinds": tuple(options.kinds)} if options.kinds else {}
@@ -115,15 +122,16 @@ def _measure(options: RobustnessOptions) -> Card:
     if options.threads:
         torch.set_num_threads(options.threads)
     device = choose_device(options.device)
-    model = load_checkpoint(options.run, device)
+    methods = read_methods((options.run, *options.also), against=options.against, names=options.names)
     table = open_archive(
         options.data.absolute(), layout=options.layout, min_frames=options.min_frames, strict=options.strict
     )
     with tracklet_progress("robustness") as (tell, note):
-        return measure(
-            model,
+        return measure_methods(
+            methods,
             table.subset(*options.subset) if options.subset else table.test_rows(),
             out=options.out,
+            device=device,
             config=config,
             embed=embed,
             workers=loader_workers(options.workers, device),

@@ -22,7 +22,6 @@ from xreid.core.errors import ConfigError
 from xreid.core.tracklets import TrackletTable
 from xreid.data.damage import Donors
 from xreid.data.perturb import KINDS, Perturbation, sweep
-from xreid.evaluation.comparison import Comparison, compare
 from xreid.evaluation.evaluator import evaluate
 from xreid.evaluation.intervals import Bootstrap
 from xreid.evaluation.metrics import Ints
@@ -75,21 +74,19 @@ class Point:
     Attributes:
         perturbation: Kind, level and seed.
         results: One for each of DEFAULT_DIRECTIONS.
-        comparisons: These minus the clean results, paired by query.
         changed: Tracklets that were perturbed and take part, by direction.
         same_camera: For identity switches: changed tracklets (of all) that show somebody of their own camera.
     """
 
     perturbation: Perturbation
     results: Results
-    comparisons: tuple[Comparison, ...]
     changed: tuple[int, ...]
     same_camera: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """What was measured.
+    """What was measured with one model.
 
     Attributes:
         config: What was asked for.
@@ -219,10 +216,6 @@ class _Scorer:
         return Point(
             perturbation=perturbation,
             results=results,
-            comparisons=tuple(
-                compare(new, old, bootstrap=self.bootstrap)
-                for new, old in zip(results, self.clean, strict=True)
-            ),
             changed=tuple(int(share.sum()) for share in shares),
             same_camera=self.donors.same_camera(rows.tolist()) if switched else None,
         )

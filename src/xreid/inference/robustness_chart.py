@@ -12,7 +12,9 @@ from xreid.evaluation.svg import caption, grid_line, label_heights, picture
 from xreid.evaluation.text import interval, percent
 
 _WIDTH, _HEIGHT = 560, 320
-_LEFT, _RIGHT, _TOP, _BOTTOM = 44, 58, 14, 56
+_LEFT, _TOP, _BOTTOM = 44, 14, 56
+_LETTER = 10.5  # pixels of a letter of a curve's name, as wide as phones draw it
+_LONGEST = 12  # letters of a curve's name
 _LABEL_GAP = 19  # pixels between the names of two curves that end at one height
 _TICK_GAP = 30  # pixels between two levels that are both written
 _APART = 4  # pixels between the middle and the points of a curve, so that intervals do not hide each other
@@ -44,27 +46,50 @@ def level_chart(curves: Sequence[tuple[str, int, Sequence[Mark]]], *, axis: str,
         title: For those who cannot see it.
     """
     places = [mark.place for _, _, marks in curves for mark in marks]
-    low, high = min(places), max(places)
+    across = _Across(low=min(places), high=max(places), end=_WIDTH - _margin([name for name, _, _ in curves]))
     parts = [
-        grid_line(str(share), y=_y(share / 100), left=_LEFT, right=_WIDTH - _RIGHT)
+        grid_line(str(share), y=_y(share / 100), left=_LEFT, right=across.end)
         for share in (0, 25, 50, 75, 100)
     ]
-    parts += _ticks(sorted({(mark.place, mark.label) for _, _, marks in curves for mark in marks}), low, high)
-    parts.append(caption(axis, x=(_LEFT + _WIDTH - _RIGHT) / 2, y=_HEIGHT - 10))
+    parts += _ticks(sorted({(mark.place, mark.label) for _, _, marks in curves for mark in marks}), across)
+    parts.append(caption(axis, x=(_LEFT + across.end) / 2, y=_HEIGHT - 10))
     heights = label_heights([_y(marks[-1].score.value) for _, _, marks in curves], gap=_LABEL_GAP)
     for number, ((name, colour, marks), height) in enumerate(zip(curves, heights, strict=True)):
         shift = _APART * (2 * number - len(curves) + 1)
-        parts.append(
-            _curve(name, colour, marks, xs=[_x(m.place, low, high) + shift for m in marks], at=height)
-        )
+        xs = [across.x(mark.place) + shift for mark in marks]
+        parts.append(_curve(name, colour, marks, xs=xs, label=(across.end + 12, height + 5)))
     return picture(parts, width=_WIDTH, height=_HEIGHT, title=title)
 
 
-def _curve(name: str, colour: int, marks: Sequence[Mark], *, xs: Sequence[float], at: float) -> str:
+@dataclass(frozen=True, kw_only=True)
+class _Across:
+    """Where levels lie between the left and the right end of the chart, in pixels."""
+
+    low: float
+    high: float
+    end: int
+
+    def x(self, place: float) -> float:
+        share = (place - self.low) / (self.high - self.low) if self.high > self.low else 0.5
+        return _LEFT + 16 + share * (self.end - _LEFT - 32)
+
+
+def _margin(names: Sequence[str]) -> int:
+    """Pixels right of the chart for the curves' names."""
+    return round(max(58, 18 + _LETTER * max(len(_short(name)) for name in names)))
+
+
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST else name[: _LONGEST - 1] + "\N{HORIZONTAL ELLIPSIS}"
+
+
+def _curve(
+    name: str, colour: int, marks: Sequence[Mark], *, xs: Sequence[float], label: tuple[float, float]
+) -> str:
     points = " ".join(f"{x:.1f},{_y(m.score.value):.1f}" for x, m in zip(xs, marks, strict=True))
     drawn = "".join(_whisker(m.score, x) + _dot(name, m, x) for x, m in zip(xs, marks, strict=True))
-    label = f'<text x="{_WIDTH - _RIGHT + 12}" y="{at + 5:.1f}">{escape(name)}</text>'
-    return f'<g class="series s{colour % 5}"><polyline points="{points}"/>{drawn}{label}</g>'
+    text = f'<text x="{label[0]}" y="{label[1]:.1f}">{escape(_short(name))}</text>'
+    return f'<g class="series s{colour % 5}"><polyline points="{points}"/>{drawn}{text}</g>'
 
 
 def _whisker(score: Estimate, x: float) -> str:
@@ -82,20 +107,15 @@ def _dot(name: str, mark: Mark, x: float) -> str:
     return f"<circle{kind} {place}><title>{escape(said)}</title></circle>"
 
 
-def _ticks(levels: Sequence[tuple[float, str]], low: float, high: float) -> list[str]:
+def _ticks(levels: Sequence[tuple[float, str]], across: _Across) -> list[str]:
     """The levels in words, but for those that would run into their left neighbour."""
     written, last = [], -math.inf
     for place, label in levels:
-        x = _x(place, low, high)
+        x = across.x(place)
         if x >= last + _TICK_GAP:
             written.append(caption(label, x=x, y=_HEIGHT - _BOTTOM + 20))
             last = x
     return written
-
-
-def _x(place: float, low: float, high: float) -> float:
-    share = (place - low) / (high - low) if high > low else 0.5
-    return _LEFT + 16 + share * (_WIDTH - _LEFT - _RIGHT - 32)
 
 
 def _y(share: float) -> float:
