@@ -34,7 +34,7 @@ def make_recording(
     Args:
         out: Folder of all recordings.
         number: Of the file.
-        people: Number of crops of each tracklet.
+        people: Number of crops of each tracklet; more than six are joined of two tracks.
         continues: Places of tracklets that go on -> places in the file before.
         opened: Places of those that may go on in the next one.
         camera: The camera.
@@ -44,8 +44,9 @@ def make_recording(
     folder.mkdir(parents=True)
     config = IngestConfig(camera=camera, start=repr(START + number * ROLL_S), min_frames=3)
     kept = {f"{name}-{place:04d}": _crops(place, count) for place, count in enumerate(people)}
+    cosines = {one: {6: 0.75} for one, crops in kept.items() if len(crops) > 6}
     records = Records(folder, source=out / "video" / f"{name}.mkv", recording=name, config=config)
-    report = IngestReport(frames=100, **(records.write(kept) if kept else {}))
+    report = IngestReport(frames=100, **(records.write(kept, cosines) if kept else {}))
     before = name_of(number - 1, camera)
     edge = {
         "continues": {f"{name}-{a:04d}": f"{before}-{b:04d}" for a, b in (continues or {}).items()},

@@ -97,6 +97,27 @@ def test_a_clean_end_is_gone_on_with_and_anything_else_is_made_anew(tmp_path: Pa
     assert whole == _tables(tmp_path)
 
 
+def test_a_folder_from_before_joins_were_written_down_is_gone_on_with(tmp_path: Path) -> None:
+    tables = GrowingTables(tmp_path)
+    tables.begin([], set())
+    first = make_recording(tmp_path, 0, [9], opened=[0])
+    tables.add([first], {name_of(0)})
+    tables.end()
+    for path in (tmp_path / MOMENTS, first / MOMENTS):
+        plain = pq.ParquetFile(path)
+        old, footer = plain.read().drop_columns(["joined"]), plain.metadata.metadata
+        pq.write_table(old.replace_schema_metadata({k: v for k, v in footer.items() if b"xreid" in k}), path)
+    again = GrowingTables(tmp_path)
+    again.begin(finished(tmp_path), {name_of(0)})
+    second = make_recording(tmp_path, 1, [9, 8], continues={0: 0})
+    again.add([second], set())
+    for _ in range(2):
+        joined = [(one.file.split("/")[1], one.frame) for one in moments(tmp_path) if one.joined is not None]
+        assert joined == [(second.name, 6)] * 2, "of the old file nobody knows"
+        assert len(moments(tmp_path)) == 9 + 9 + 8
+        again.end()
+
+
 def test_readers_see_what_is_appended(tmp_path: Path) -> None:
     tables = GrowingTables(tmp_path)
     tables.begin([], set())

@@ -11,7 +11,8 @@ from xreid.core.errors import DataError
 from xreid.data import open_archive
 from xreid.retrieval.ingest import ingest_video
 from xreid.retrieval.ingest_config import IngestConfig
-from xreid.retrieval.moments import Moment, moment, moments, write_moments
+from xreid.retrieval.moments import Moment, lacks_columns, moment, moments, tracks_of, write_moments
+from xreid.retrieval.words import show_tracks
 
 
 def _moment(**values: object) -> Moment:
@@ -59,6 +60,34 @@ def test_the_best_moment_is_large_sharp_and_unhidden(tmp_path: Path) -> None:
     best = moment(tmp_path, "a")
     assert best is not None
     assert best.frame == 3
+
+
+def _joined(*cosines: float | None, start: float = 5.0) -> list[Moment]:
+    return [_moment(frame=i, time_s=start + i, joined=cosine) for i, cosine in enumerate(cosines)]
+
+
+def test_the_tracks_that_a_tracklet_was_joined_from(tmp_path: Path) -> None:
+    write_moments(tmp_path / "moments.parquet", _joined(None, None, 0.5, 0.75, None))
+    tracks = tracks_of(moments(tmp_path, "a"))
+    ends = [(one.first.frame, one.last.frame, one.joined) for one in tracks]
+    assert ends == [(0, 1, None), (2, 2, 0.5), (3, 4, 0.75)]
+    told = "0:05.0 to 0:06.0, 0:07.0 to 0:07.0 (cosine 0.50), 0:08.0 to 0:09.0 (cosine 0.75)"
+    assert show_tracks(tracks) == f"joined from 3 tracks: {told}"
+    dated = show_tracks(tracks_of(_joined(None, 0.5, start=1_795_210_200.0)))
+    assert dated.startswith("joined from 2 tracks: 2026-11-20 21:30:00 to 21:30:00, 2026-11-20 21:30:01 to ")
+    (cut_off,) = tracks_of(_joined(0.9, None))  # what it was joined to is another tracklet: too long for one
+    assert cut_off.joined is None
+    assert (show_tracks([cut_off]), tracks_of([])) == ("", [])
+
+
+def test_a_folder_from_before_joins_were_written_down_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "moments.parquet"
+    write_moments(path, _joined(None, None))
+    assert not lacks_columns(path)
+    pq.write_table(pq.read_table(path).drop_columns(["joined"]), path)
+    assert lacks_columns(path)
+    assert [one.joined for one in moments(tmp_path)] == [None, None]
+    assert len(tracks_of(moments(tmp_path))) == 1
 
 
 def test_stills_have_no_time_and_damage_is_one_message(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from xreid.retrieval import person_joins as module
 from xreid.retrieval.ingest import ingest_video
 from xreid.retrieval.ingest_config import IngestConfig, SourceOptions
 from xreid.retrieval.many import ingest_recordings
-from xreid.retrieval.moments import moments
+from xreid.retrieval.moments import moments, tracks_of
 from xreid.retrieval.person_joins import limit_of
 from xreid.retrieval.sources import find_sources
 
@@ -135,6 +135,11 @@ def test_a_walk_that_broke_off_is_one_tracklet(tmp_path: Path) -> None:
     told = [(m.frame, m.box) for m in moments(tmp_path / "out", "walk-0001")]
     apart_told = [(m.frame, m.box) for n in (0, 2) for m in moments(tmp_path / "apart", before[n].name)]
     assert told == apart_told, "nothing is made up where he was hidden"
+    before_it, after_it = tracks_of(moments(tmp_path / "out", "walk-0001"))
+    assert before_it.last.frame == moments(tmp_path / "apart", first.name)[-1].frame
+    assert after_it.first.frame == moments(tmp_path / "apart", second.name)[0].frame
+    assert 0.6 < (after_it.joined or 0) <= 1.0, "it says how alike they were"
+    assert len(tracks_of(moments(tmp_path / "out", "walk-0002"))) == 1
 
 
 @pytest.mark.usefixtures("colours")
@@ -212,3 +217,5 @@ def test_a_walk_put_together_goes_on_in_the_next_file(tmp_path: Path) -> None:
     files = {Path(moment.source).name: 0 for moment in moments(tmp_path / "out", red.name)}
     assert sorted(files) == ["gate_20261120T213000Z.mp4", "gate_20261120T213008Z.mp4"]
     assert len(red.frames) > 70
+    broke_off, went_on = tracks_of(moments(tmp_path / "out", red.name))
+    assert went_on.first.source == broke_off.last.source != went_on.last.source, "the cut itself parts nobody"

@@ -10,8 +10,10 @@ import pytest
 
 from tests.retrieval.sets import make_set
 from tests.retrieval.test_meaning import CALIBRATION
+from tests.retrieval.test_moments import _moment
 from xreid.cli.main import main
 from xreid.retrieval.cases import Cases
+from xreid.retrieval.moments import write_moments
 from xreid.retrieval.uploaded_queries import Queries
 
 DAY = 1_763_672_400.0
@@ -40,6 +42,12 @@ def _run(folder: Path, words: str) -> int:
 
 
 def test_fused_grouped_judged_reranked_explained(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [
+        _moment(tracklet=f"a{i}", time_s=1.0 + k, joined=0.75 if k else None)
+        for i in range(24)
+        for k in (0, 1)
+    ]
+    write_moments(folder / "moments.parquet", rows)
     capsys.readouterr()
     words = "search {g} --tracklet a5 a7 --fuse mean --graph {t}/graph.json --group --why --rerank 10 --top 8"
     assert _run(folder, words + " --out {t}/page") == 0
@@ -47,8 +55,17 @@ def test_fused_grouped_judged_reranked_explained(folder: Path, capsys: pytest.Ca
     for text in ("query a5 + a7: 2 tracklets (mean)", "impossible", "probable person 1", "why a", "log-odds"):
         assert text in out, text
     assert "not said: best matching frames need the checkpoint" in out
+    joined = "joined from 2 tracks: 0:01.0 to 0:01.0, 0:02.0 to 0:02.0 (cosine 0.75)"
+    assert out.count(f"\n  {joined}\n") == 5, "of each that is explained"
     html = (folder / "page" / "search.html").read_text()
-    for text in ('class="lanes"', "impossible", "Probable persons", "by looks, odds times 0.001", "together"):
+    for text in (
+        'class="lanes"',
+        "impossible",
+        "Probable persons",
+        "by looks, odds times 0.001",
+        "together",
+        joined,
+    ):
         assert text in html, text
     assert not re.search("https?:|<script", html)
     (answer,) = json.loads((folder / "page" / "search.json").read_text())

@@ -265,6 +265,7 @@ def _moments(name: str, video: Path) -> list[Moment]:
             sharpness=0.5 + 0.05 * step,
             hidden=0.0,
             source=str(video),
+            joined=0.93 if step == 4 else None,
         )
         for step in range(FRAMES)
     ]

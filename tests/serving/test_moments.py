@@ -65,6 +65,7 @@ def moment_of(name: str, frame: int, source: str, *, stills: bool = False) -> Mo
         sharpness=0.5,
         hidden=0.0 if frame == 30 else 0.5,
         source=source,
+        joined=0.75 if frame == 30 else None,
     )
 
 
@@ -146,9 +147,15 @@ def test_the_facts_of_a_moment(shown: TestClient, filmed: Path) -> None:
         "camera": "gate",
         "from_s": 0.9,
         "to_s": 3.9,
+        "tracks": [
+            {"from_s": 1000.9, "to_s": 1001.9, "first": 0, "last": 1, "cosine": None},
+            {"from_s": 1002.9, "to_s": 1003.9, "first": 2, "last": 3, "cosine": 0.75},
+        ],
         "shown": True,
         "why_not": "",
     }
+    (whole,) = shown.get(url(shown, "start")).json()["tracks"]
+    assert (whole["first"], whole["last"], whole["cosine"]) == (0, 0, None)
     assert shown.get(url(shown, "gate", "moment?frame=0")).json()["frame"] == 10
     elsewhere = ("outside", "dots", "relative", "sly", "stream")
     told = {name: shown.get(url(shown, name)).json()["file"] for name in elsewhere}

@@ -106,6 +106,25 @@ def test_the_moment_in_the_recording(chromium: Any, full: Running) -> None:
     visit.close(complaints=("404",))
 
 
+def test_what_a_tracklet_was_joined_from(chromium: Any, full: Running) -> None:
+    visit = Visit(chromium, full)
+    page = visit.page
+    visit.search_from(2)  # gate-01
+    hit(visit, "gate-00").focus()
+    page.keyboard.press("m")
+    facts = page.locator(".moment .facts")
+    expect(facts).to_contain_text("2 tracks")
+    expect(facts).to_contain_text("cosine 0.93 with the one before")
+    ends = page.locator(".moment .facts button")
+    expect(ends).to_have_count(4)
+    for number, frame in ((1, 4), (2, 5)):  # the last before it, the first after it
+        ends.nth(number).click()
+        expect(facts).to_contain_text(f"(frame {frame})")
+        expect(ends.nth(number)).to_be_focused()
+    visit.photo("joined")
+    visit.close()
+
+
 def test_labels_are_seen_added_filtered_and_removed(chromium: Any, full: Running) -> None:
     visit = Visit(chromium, full)
     page = visit.page

@@ -103,6 +103,8 @@ def _print_people(console: Console, people: Sequence[Person]) -> None:
 def _print_whys(console: Console, result: SearchResult, whys: Sequence[Why]) -> None:
     for hit, why in zip(result.hits, whys, strict=False):
         console.print(f"why {hit.entry.tracklet.name}:")
+        if why.joined:
+            console.print(f"  {why.joined}")
         for part in why.parts:
             console.print(f"  {part.name:<15} {part.log_odds:+6.2f}  {part.text}")
         if why.parts:

@@ -25,6 +25,7 @@ _AT_ONCE = 5  # frames that two people share, so that neither is a box that jump
 Pieces = Mapping[str, Sequence[Crop]]
 Pair = tuple[str, str]
 Joins = dict[str, str]  # piece -> the piece that it goes on from
+Scores = Mapping[Pair, float]  # how alike the pieces of each pair are
 
 
 def fitting(
@@ -102,7 +103,7 @@ def at_once(pieces: Pieces, *, kinds: Mapping[str, str]) -> Iterator[Pair]:
                     yield name, other
 
 
-def best(scores: Mapping[Pair, float]) -> Joins:
+def best(scores: Scores) -> Joins:
     """One to one, the most alike first; of equal ones the first by name.
 
     Args:

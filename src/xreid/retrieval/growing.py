@@ -25,6 +25,7 @@ from xreid.retrieval.merge import (
     tables_of,
     total,
 )
+from xreid.retrieval.moments import MOMENTS, lacks_columns
 from xreid.retrieval.records import TRACKLETS
 
 
@@ -41,7 +42,7 @@ class GrowingTables:
         self._waiting: dict[str, list[pa.Table]] = {name: [] for name in ORDER}  # rows to be appended
 
     def begin(self, recordings: Sequence[Path], waiting: Collection[str]) -> None:
-        """Make the tables anew unless they hold just these recordings, as after a clean end.
+        """Make the tables anew unless they hold just these recordings, as after a clean end of this version.
 
         Args:
             recordings: Folders of all finished recordings.
@@ -49,7 +50,8 @@ class GrowingTables:
         """
         beside = any(parts_of(table.path) for table in self._tables.values())
         held = words_of(self.out / TRACKLETS).get(HELD)
-        if beside or held != digest_of(folder.name for folder in recordings):
+        whole = held == digest_of(folder.name for folder in recordings)
+        if beside or not whole or lacks_columns(self.out / MOMENTS):
             merge(self.out, waiting=waiting, chains=self._chains)
 
     def add(self, recordings: Sequence[Path], waiting: Collection[str]) -> None:

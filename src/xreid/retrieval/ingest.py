@@ -180,7 +180,7 @@ class _Ingest:
             put_apart(self.out, name)
         if short:
             self._records(self.out / SHORT).write(short)
-        written = self._records(self.out).write(kept) if kept else {}
+        written = self._records(self.out).write(kept, whole.cosines) if kept else {}
         report = IngestReport(**{**asdict(report), **written, **whole.counts})
         write_json(
             self.out / "ingest.json",
@@ -245,7 +245,7 @@ class _Ingest:
                 segment, state = job.run(anchor, first_id=next_id, known=known, state=state)
                 if state:
                     write_state(file.with_suffix(".npz"), state)
-                write_json(file, segment.to_json())
+                write_json(file, segment.to_json(), indent=None)  # as many numbers as boxes
             for name, more in segment.tracklets.items():
                 crops[name] += more
             short |= segment.short

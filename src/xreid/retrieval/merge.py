@@ -23,7 +23,7 @@ from xreid.core.grown import GrownTable, RowWriter, read_grown, rewritten
 from xreid.data.names import natural_key
 from xreid.retrieval.ingest_config import IngestReport
 from xreid.retrieval.joins import Chains, Tables, rows_of
-from xreid.retrieval.moments import MOMENTS
+from xreid.retrieval.moments import MOMENTS, with_all_columns
 from xreid.retrieval.quality import LOW
 from xreid.retrieval.records import QUALITY, TRACKLETS
 
@@ -75,7 +75,7 @@ def total(reports: Sequence[IngestReport]) -> IngestReport:
 def merge(out: Path, *, waiting: Collection[str] = (), chains: Chains | None = None) -> IngestReport:
     """Write the tables of all finished recordings anew, each atomically; the tracklets last.
 
-    Where nobody was seen yet, no table is written.
+    Where nobody is to be shown, there is no table.
 
     Args:
         out: Folder of all of them.
@@ -104,6 +104,8 @@ def merge(out: Path, *, waiting: Collection[str] = (), chains: Chains | None = N
                 _write(writers, rows_of(chain))
         shown = writers[TRACKLETS].rows
     for table in tables.values():
+        if not shown:  # what an earlier run showed is withheld now, and would be there twice later
+            table.path.unlink(missing_ok=True)
         table.forget()
     report = total([record["report"] for record in records.values()])
     return counted(out, report) if shown else replace(report, **_NOBODY)
@@ -168,7 +170,7 @@ def _read(path: Path) -> pa.Table:
         if path.name == QUALITY and "moves" not in table.column_names:  # written before that was looked at
             place = table.column_names.index("quality")
             table = table.add_column(place, "moves", pa.array([1.0] * len(table)))
-        return table
+        return with_all_columns(table) if path.name == MOMENTS else table
     except (OSError, pa.ArrowException) as error:
         raise DataError(
             f"{path} is damaged", got=str(error)[:200], todo="Remove the recording's folder and ingest again."

@@ -1,11 +1,12 @@
 """moments.parquet: for every crop the recording, frame, time and box it was cut from.
 
-With it an answer can show the moment in the video. Rows are grouped by tracklet, in order of time.
+With it an answer can show the moment in the video. Rows are grouped by tracklet, in order of time. Where a
+tracklet was joined of several tracks, the first row of each later one says how alike they were (`tracks_of`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,10 @@ _SCHEMA = pa.schema(
         ("offset_s", pa.float64()),
         *((name, pa.float32()) for name in ("x", "y", "width", "height", "score", "sharpness", "hidden")),
         ("source", _TEXT),
+        ("joined", pa.float32()),
     ]
 )
+_LATER = ("joined",)  # columns that older folders do not have
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +52,7 @@ class Moment:
         sharpness: 0 to 1 (see `quality`).
         hidden: Share of the person that is hidden, 0 to 1 (see `quality`).
         source: The recording: the path of the file or folder, or a stream's address without its password.
+        joined: Where another track begins here, its cosine with the one before it; else None.
     """
 
     tracklet: str
@@ -61,6 +65,22 @@ class Moment:
     sharpness: float
     hidden: float
     source: str
+    joined: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One of the tracks that a tracklet was joined of (see `fragments`), or all of it.
+
+    Attributes:
+        first: Where it begins.
+        last: Where it ends.
+        joined: Its cosine with the track before it; None of the first.
+    """
+
+    first: Moment
+    last: Moment
+    joined: float | None = None
 
 
 def write_moments(path: Path, moments: Iterable[Moment]) -> None:
@@ -111,6 +131,42 @@ def moment(root: Path, tracklet: str, *, file: str | None = None) -> Moment | No
     return best_moment(moments(root, tracklet), file=file)
 
 
+def tracks_of(found: Sequence[Moment]) -> list[Track]:
+    """The tracks that a tracklet was joined of; one where nothing was joined, or nobody wrote it down.
+
+    Args:
+        found: All its moments, in order of time.
+    """
+    starts = [i for i, row in enumerate(found) if i == 0 or row.joined is not None]
+    ends = [i - 1 for i in starts[1:]] + [len(found) - 1]
+    return (
+        [
+            Track(first=found[start], last=found[end], joined=found[start].joined if start else None)
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        if found
+        else []
+    )
+
+
+def with_all_columns(table: pa.Table) -> pa.Table:
+    """Rows that were written before a column was there, with it; nothing is known in it."""
+    for name in _LATER:
+        if name not in table.column_names:
+            table = table.append_column(_SCHEMA.field(name), pa.nulls(len(table), _SCHEMA.field(name).type))
+    return table
+
+
+def lacks_columns(path: Path) -> bool:
+    """Whether a table is there that was written before a column was, or is damaged."""
+    try:
+        return path.is_file() and not set(_LATER) <= set(pq.read_schema(path).names)
+    except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) is not None:
+            raise
+        return True  # damaged: to be made anew, too
+
+
 def best_moment(found: Iterable[Moment], *, file: str | None = None) -> Moment | None:
     """That of a crop, or the one that shows the person best; None where there is none."""
     return max((row for row in found if file in (None, row.file)), key=_showing, default=None)
@@ -121,7 +177,7 @@ def _showing(row: Moment) -> float:
 
 
 def _rows(table: pa.Table, path: Path) -> Iterator[Moment]:
-    if missing := set(_SCHEMA.names) - set(table.column_names):
+    if missing := set(_SCHEMA.names) - set(_LATER) - set(table.column_names):
         raise DataError(f"{path} lacks columns", got=", ".join(sorted(missing)), todo="Ingest again.")
     for row in table.to_pylist():
         box = tuple(row.pop(name) for name in ("x", "y", "width", "height"))

@@ -5,6 +5,7 @@ What was decided is kept beside the stretches, so that a kill changes nothing.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from xreid.core.files import read_json, write_json
 from xreid.retrieval.crops import Crop
-from xreid.retrieval.fragments import Joins, first_of
+from xreid.retrieval.fragments import Scores, first_of
 from xreid.retrieval.ingest_config import IngestConfig
 from xreid.retrieval.split import (
     Cuts,
@@ -36,11 +37,13 @@ class Sorted:
         crops: Of each tracklet, in order of frames.
         counts: Fields of IngestReport.
         since: Of tracklets that were put together: seconds at which their last track begins.
+        cosines: Of these: frame in which a later track begins -> its cosine with the one before.
     """
 
     crops: dict[str, list[Crop]]
     counts: dict[str, int]
     since: dict[str, float]
+    cosines: dict[str, dict[int, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,14 +77,16 @@ class OnePerson:
         numbers = count(next_id)
         pieces = cut_up(tracks, cuts, new_name=lambda: f"{self.prefix}-{next(numbers):04d}")
         move_crops(self.out, pieces)
-        joins = self._joins(pieces, changes, begun)
+        scores = self._joins(pieces, changes, begun)
+        joins = {after: before for before, after in scores}
         move_together(self.out, pieces.crops, joins)
         counts = {"switches": len(changes), "person_switches": persons, "person_joins": len(joins)}
-        since = dict[str, float]()
-        for name in joins:
-            first = first_of(name, joins)
-            since[first] = max(since.get(first, 0.0), pieces.crops[name][0].time_s)
-        return Sorted(crops=put_together(pieces.crops, joins), counts=counts, since=since)
+        since, cosines = dict[str, float](), defaultdict[str, dict[int, float]](dict)
+        for (_, name), cosine in scores.items():
+            first, begins = first_of(name, joins), pieces.crops[name][0]
+            since[first] = max(since.get(first, 0.0), begins.time_s)
+            cosines[first][begins.frame] = cosine
+        return Sorted(crops=put_together(pieces.crops, joins), counts=counts, since=since, cosines=cosines)
 
     def _cuts(self, tracks: Tracks, changes: Sequence[int]) -> tuple[Cuts, int]:
         """Where tracks are cut, and how often for another person."""
@@ -97,14 +102,14 @@ class OnePerson:
         decided = read_json(file, what="cuts")
         return decided["cuts"], decided["persons"]
 
-    def _joins(self, pieces: Pieces, changes: Sequence[int], begun: Collection[str]) -> Joins:
-        """Which tracklets go on from which; given tracks are taken at their word."""
-        config, file = self.config, self.work / "joins.json"
+    def _joins(self, pieces: Pieces, changes: Sequence[int], begun: Collection[str]) -> Scores:
+        """Which tracklets go on from which, and how alike they are; given tracks are taken at their word."""
+        config, file = self.config, self.work / "joined.json"
         if config.checkpoint is None or not config.join or config.stills or config.tracks is not None:
             return {}
         if not file.is_file():
             from xreid.retrieval.person_joins import person_joins
 
-            write_json(file, person_joins(pieces, self.out, config=config, changes=changes, begun=begun))
-        joins: Joins = read_json(file, what="joins")
-        return joins
+            found = person_joins(pieces, self.out, config=config, changes=changes, begun=begun)
+            write_json(file, [[*pair, cosine] for pair, cosine in found.items()])
+        return {(before, after): cosine for before, after, cosine in read_json(file, what="joins")}

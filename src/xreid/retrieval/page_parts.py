@@ -122,6 +122,7 @@ def show_why(why: Why) -> Mapping[str, Any]:
             for pair in why.frames
         ],
         "missing": list(why.missing),
+        "joined": why.joined,
     }
 
 

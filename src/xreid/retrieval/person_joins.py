@@ -21,7 +21,7 @@ from xreid.inference.checkpoint import LoadedModel, load_checkpoint
 from xreid.inference.embed import EmbedConfig, Embedder
 from xreid.inference.processes import choose_device
 from xreid.retrieval.crops import Crop, frame_file
-from xreid.retrieval.fragments import Joins, Pair, at_once, best, fitting
+from xreid.retrieval.fragments import Pair, Scores, at_once, best, fitting
 from xreid.retrieval.ingest_config import IngestConfig
 from xreid.retrieval.spectrum import modality_of
 from xreid.retrieval.split import Pieces
@@ -38,8 +38,8 @@ def person_joins(
     config: IngestConfig,
     changes: Sequence[int],
     begun: Collection[str],
-) -> Joins:
-    """Which pieces go on from which.
+) -> Scores:
+    """Which pieces go on from which, and their cosines.
 
     Args:
         pieces: Tracklets, cut where the modality or the person changes; their pictures lie under `out`.
@@ -77,7 +77,8 @@ def person_joins(
         here = list(alike(strangers, modality).values())
         limit = limit_of(model, modality, here, given=config.join_score)
         scores |= {pair: score for pair, score in alike(pairs, modality).items() if score > limit}
-    return best(scores)
+    chosen = best(scores)
+    return {(before, after): scores[before, after] for after, before in chosen.items()}
 
 
 def limit_of(

@@ -23,6 +23,8 @@ from xreid.retrieval.stillness import never_moves
 TRACKLETS, QUALITY, TRACKS = "tracklets.parquet", "quality.parquet", "tracks.txt"
 
 Kept = Mapping[str, Sequence[Crop]]
+Cosines = Mapping[str, Mapping[int, float]]
+"""Of tracklets that were joined: frame in which a later track begins -> its cosine with the one before."""
 
 
 class Records:
@@ -39,11 +41,12 @@ class Records:
         self.out, self.source, self.recording, self.config = out, source, recording, config
         self.start = config.start_unix() or 0.0
 
-    def write(self, kept: Kept) -> dict[str, int]:
+    def write(self, kept: Kept, cosines: Cosines | None = None) -> dict[str, int]:
         """Write all files, the table last; returns counts for the report.
 
         Args:
             kept: The crops of each tracklet in order of time; one tracklet or more.
+            cosines: Where tracks were joined.
         """
         qualities = {name: self._quality(name, crops) for name, crops in kept.items()}
         rows = tuple(self._row(name, crops, qualities[name]) for name, crops in kept.items())
@@ -51,7 +54,7 @@ class Records:
         write_tracks(
             self.out / TRACKS, (crop.box(numbers[name]) for name, crops in kept.items() for crop in crops)
         )
-        write_moments(self.out / MOMENTS, self._moments(kept))
+        write_moments(self.out / MOMENTS, self._moments(kept, cosines or {}))
         write_qualities(self.out / QUALITY, qualities)
         with atomic_file(self.out / TRACKLETS) as temporary:
             write_table(TrackletTable(root=self.out, rows=rows), temporary)
@@ -89,9 +92,10 @@ class Records:
     def _time(self, crop: Crop) -> float | None:
         return None if self.config.stills else round(self.start + crop.time_s, 3)
 
-    def _moments(self, kept: Kept) -> Iterator[Moment]:
+    def _moments(self, kept: Kept, cosines: Cosines) -> Iterator[Moment]:
         source = str(self.source.absolute())
         for name, crops in kept.items():
+            joined = cosines.get(name, {})
             for crop in crops:
                 yield Moment(
                     tracklet=name,
@@ -104,6 +108,7 @@ class Records:
                     sharpness=crop.sharpness,
                     hidden=crop.hidden,
                     source=source,
+                    joined=joined.get(crop.frame),
                 )
 
 

@@ -10,16 +10,18 @@ from typing import Any, Literal
 
 import numpy as np
 
+from xreid.core.errors import DataError
 from xreid.core.tracklets import Modality
 from xreid.retrieval.camera_graph import log_factor
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.matching_frames import Embed, FramePair, matching_frames
+from xreid.retrieval.moments import moments, tracks_of
 from xreid.retrieval.queries import Query
 from xreid.retrieval.ranking import Ask, ask_of
 from xreid.retrieval.search import Hit, SearchResult
-from xreid.retrieval.words import name_of
+from xreid.retrieval.words import name_of, show_tracks
 
 NO_CALIBRATION = "parts of the probability need a calibration (`xreid calibrate`)"
 NO_PROBABILITY = (
@@ -88,6 +90,7 @@ class Why:
         examples: What it was compared with: the query's examples first, in their order.
         frames: The pairs of frames that match best, best first.
         missing: What could not be said, and what is needed for it.
+        joined: Of which tracks `xreid ingest` put the hit together, and how alike these were; "" of one.
     """
 
     parts: tuple[Part, ...]
@@ -95,6 +98,7 @@ class Why:
     examples: tuple[ExampleMatch, ...]
     frames: tuple[FramePair, ...]
     missing: tuple[str, ...]
+    joined: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
@@ -110,6 +114,7 @@ class Why:
                 for f in self.frames
             ],
             "missing": list(self.missing),
+            "joined": self.joined,
         }
 
 
@@ -176,9 +181,17 @@ def explain(
             examples=_examples(ask, vector),
             frames=some,
             missing=tuple(_missing(result, hit, some, pairs=pairs, looked=embed is not None)),
+            joined=_joined(hit, frames_root),
         )
         for hit, vector, some in zip(hits, vectors, frames, strict=True)
     ]
+
+
+def _joined(hit: Hit, frames_root: Path | None) -> str:
+    try:
+        return show_tracks(tracks_of(moments(frames_root or hit.entry.root, hit.entry.tracklet.name)))
+    except DataError as error:
+        return f"nobody can say whether it was joined from several tracks: {error}"
 
 
 def _missing(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.retrieval.columns import UNIX_FROM_S
+from xreid.retrieval.moments import Track
 from xreid.retrieval.search import Hit
 
 
@@ -57,6 +59,18 @@ def show_span(row: Tracklet) -> str:
         same_day = len(start) == len(end) == 19 and start[:10] == end[:10]
         return f"{start} to {end[11:] if same_day else end}"
     return start or end
+
+
+def show_tracks(tracks: Sequence[Track]) -> str:
+    """E.g. "joined from 2 tracks: 0:12.3 to 0:20.1, 0:21.0 to 0:30.4 (cosine 0.93)"; "" of one."""
+    if len(tracks) < 2:
+        return ""
+    told = [
+        f"{show_time(one.first.time_s)} to {show_time(one.last.time_s).rpartition(' ')[2]}"
+        + ("" if one.joined is None else f" (cosine {one.joined:.2f})")
+        for one in tracks
+    ]
+    return f"joined from {len(tracks)} tracks: {', '.join(told)}"
 
 
 def show_transition(hit: Hit) -> str:

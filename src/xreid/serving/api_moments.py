@@ -9,12 +9,12 @@ from fastapi.responses import FileResponse
 
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.gallery import Entry
-from xreid.retrieval.moments import Moment, best_moment, moments
+from xreid.retrieval.moments import Moment, Track, best_moment, moments, tracks_of
 from xreid.serving.api_gallery import JPEG, PRIVATE, clip_response
 from xreid.serving.auth import Here, Operator, Viewer
 from xreid.serving.ids import TrackletId
 from xreid.serving.problems import Refusal
-from xreid.serving.schemas import MomentView
+from xreid.serving.schemas import MomentView, TrackView
 from xreid.serving.site import Site
 
 router = APIRouter(prefix="/api/v1/tracklets/{tracklet}", tags=["moments"])
@@ -40,6 +40,7 @@ def moment_facts(tracklet: TrackletId, who: Viewer, site: Here, frame: FrameNumb
         camera=entry.tracklet.camera,
         from_s=min(offsets, default=None),
         to_s=max(offsets, default=None),
+        tracks=[_track(entry.tracklet, one) for one in tracks_of(all_of_it)],
         shown=not why_not,
         why_not=why_not,
     )
@@ -95,6 +96,16 @@ def _moment(entry: Entry, frame: int | None) -> tuple[Moment, list[Moment]]:
     if chosen is None:
         raise Refusal(404, f"nobody wrote down where frame {frame} of {row.name} was seen")
     return chosen, found
+
+
+def _track(row: Tracklet, track: Track) -> TrackView:
+    return TrackView(
+        from_s=track.first.time_s,
+        to_s=track.last.time_s,
+        first=_number(row, track.first),
+        last=_number(row, track.last),
+        cosine=track.joined,
+    )
 
 
 def _number(row: Tracklet, moment: Moment) -> int | None:

@@ -176,6 +176,16 @@ class NewLabels(Model):
     remove: list[Label] = Field(default=[], max_length=20)
 
 
+class TrackView(Model):
+    """One of the tracks that a tracklet was joined from."""
+
+    from_s: float | None = Field(description="On the clock of the tracklet's start_s")
+    to_s: float | None
+    first: int | None = Field(description="Which frame of the tracklet it begins with, from 0")
+    last: int | None = Field(description="Which one it ends with")
+    cosine: float | None = Field(description="With the track before it; null of the first")
+
+
 class MomentView(Model):
     """Where a frame of a tracklet was cut from."""
 
@@ -188,6 +198,7 @@ class MomentView(Model):
     camera: str | None
     from_s: float | None = Field(description="First second of the recording that shows the tracklet")
     to_s: float | None = Field(description="The last one")
+    tracks: list[TrackView] = Field(description="What it was joined from; one where nothing was joined")
     shown: bool = Field(description="Whether the recording can be shown")
     why_not: str
 
