@@ -12,9 +12,17 @@ import pytest
 from tests.waiting import until
 from xreid.inference.background import ahead
 
+BEFORE: set[threading.Thread] = set()  # left by others until their generators are collected
+
+
+@pytest.fixture(autouse=True)
+def _who_was_here() -> None:
+    BEFORE.clear()
+    BEFORE.update(threading.enumerate())
+
 
 def _threads() -> int:
-    return sum(thread.name == "xreid-ahead" for thread in threading.enumerate())
+    return sum(thread.name == "xreid-ahead" for thread in set(threading.enumerate()) - BEFORE)
 
 
 def test_order_and_end() -> None:

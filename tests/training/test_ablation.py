@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -150,7 +151,14 @@ def test_processes_do_what_one_does_and_end_with_a_killed_parent(
     parent = spawner().Process(target=run, args=(str(table), archive, out), kwargs=named)
     parent.start()
     until(lambda: files_in(out / "runs", "mine-e100000*/run/run.json") or not parent.is_alive())
-    (child,) = [c for task in Path(f"/proc/{parent.pid}/task").iterdir() for c in _children(task)]
+    found: list[str] = []
+
+    def one_child() -> bool:
+        found[:] = _children(parent.pid)
+        return len(found) == 1 or not parent.is_alive()
+
+    until(one_child)
+    (child,) = found
     parent.kill()
     parent.join()
     try:
@@ -184,8 +192,13 @@ def test_a_run_that_another_process_is_at_is_waited_for(archive: Path, tmp_path:
     assert not (first / "failure.txt").exists()
 
 
-def _children(task: Path) -> list[str]:
-    return (task / "children").read_text().split()
+def _children(pid: int | None) -> list[str]:
+    """Processes of all threads of a process; threads end while one looks."""
+    found = list[str]()
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(OSError):
+            found += (task / "children").read_text().split()
+    return found
 
 
 def test_a_process_that_dies_is_reported(

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 TOKEN, CA = "XREID_MILVUS_TOKEN", "XREID_MILVUS_CA"
 _TIMEOUT_S = 15.0
+_START_S = 300.0  # Milvus Lite is started here: on a machine that is busy that takes as long as it takes
 _TLS_TODO = f"Check the address, and name who vouches for the certificate in {CA}."
 
 
@@ -41,7 +42,7 @@ def connect(uri: str, *, make: bool) -> MilvusClient:
             f"a gallery at {uri} needs pymilvus", todo="pip install 'xreid[gallery]'"
         ) from error
     logging.getLogger("pymilvus").setLevel(logging.CRITICAL)  # it logs tracebacks of what it raises, too
-    options: dict[str, Any] = {"timeout": _TIMEOUT_S}
+    options: dict[str, Any] = {"timeout": _TIMEOUT_S if "://" in uri else _START_S}
     if "://" in uri:
         options["token"] = os.environ.get(TOKEN, "")
         if uri.startswith("https:"):
