@@ -27,10 +27,13 @@ class AddOptions(GalleryOptions):
     Attributes:
         embeddings: Folders written by `xreid embed`, all of the gallery's model.
         label: Labels for all of their tracklets.
+        others_than: Receipts (ids) of people whom these tracklets do not show, on your word: where names
+            repeat, or a receipt cannot be read.
     """
 
     embeddings: list[Path] = field(default_factory=list)
     label: list[str] = field(default_factory=list)
+    others_than: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,7 +124,14 @@ def _add(options: AddOptions) -> None:
     audit = Audited(gallery)
     for path, embeddings in loaded:
         name = path.resolve().name
-        stored = gallery.append(embeddings, name=name, labels=labels, tell=audit.write_append)
+        stored = gallery.append(
+            embeddings,
+            name=name,
+            labels=labels,
+            others_than=options.others_than,
+            tell=audit.write_append,
+            note=lambda text: print(f"gallery add: {text}"),
+        )
         if stored is None:
             print(f"{path} is in {options.gallery} already: nothing appended")
         else:

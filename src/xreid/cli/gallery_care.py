@@ -161,7 +161,7 @@ def receipts(options: ReceiptsOptions) -> None:
     """Run `receipts`."""
     from xreid.retrieval.gallery import Gallery
 
-    damaged, shown = list[str](), 0
+    damaged, shown = dict[str, str](), 0
     for receipt in Gallery.open(options.gallery).receipts(damaged):
         if options.of is None or receipt.is_of(options.of):
             done = f"finished {receipt.finished}" if receipt.finished else "NOT FINISHED"
@@ -174,7 +174,7 @@ def receipts(options: ReceiptsOptions) -> None:
             f"gallery receipts: {'none' if options.of is None else f'none of {options.of}'}", file=sys.stderr
         )
     if damaged:
-        raise DataError(f"{len(damaged)} of the receipts cannot be read", got="; ".join(damaged))
+        raise DataError(f"{len(damaged)} of the receipts cannot be read", got="; ".join(damaged.values()))
 
 
 def check(options: CheckOptions) -> None:

@@ -26,8 +26,8 @@ _log = logging.getLogger(__name__)
 class Gone(Protocol):
     """What says what was erased: a gallery, or what keeps its rows."""
 
-    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
-        """What was erased, in order; faults of receipts that cannot be read go to `damaged`, where given."""
+    def receipts(self, damaged: dict[str, str] | None = None) -> list[Receipt]:
+        """What was erased, in order; `damaged` takes the faults of what cannot be read, by id."""
         ...
 
     def present(self, ids: Collection[str]) -> set[str]:
@@ -95,9 +95,9 @@ def forget_erased(gallery: Gone, folder: Path, *, only: Collection[str] | None =
     if not folder.is_dir():
         return Forgotten()
     watch, log, cases, left = WatchList(folder), AlertLog(folder), Cases(folder), list[str]()
-    damaged: list[str] = []
+    damaged: dict[str, str] = {}
     receipts = [r for r in gallery.receipts(damaged) if r.kind == "erase" and not r.dry_run]
-    for text in damaged:  # of older erasures; `gallery check` says so, too
+    for text in damaged.values():  # of older erasures; `gallery check` says so, too
         _log.warning("%s", text)
     people: tuple[Watched, ...] = ()
     told: set[str] = set()

@@ -22,7 +22,7 @@ from xreid.core.errors import ConfigError, DataError, ProtocolError
 from xreid.retrieval.columns import Filter, Labels
 from xreid.retrieval.gallery_address import open_store
 from xreid.retrieval.gallery_answers import GalleryAnswers
-from xreid.retrieval.gallery_lacking import lacking
+from xreid.retrieval.gallery_lacking import erased_from, in_already, lacking, not_held
 from xreid.retrieval.gallery_receipts import Receipt, Request, now, receipt_of
 from xreid.retrieval.gallery_rows import Entry, Found, StoredSet, last_seen_s, valid_labels
 
@@ -59,29 +59,47 @@ class Gallery(GalleryAnswers):
         *,
         name: str,
         labels: Collection[str] = (),
+        others_than: Collection[str] = (),
         tell: Callable[[StoredSet], None] = lambda stored: None,
+        note: Callable[[str], None] = lambda text: None,
     ) -> StoredSet | None:
         """Append an embedding set; of one that has grown since, what is new.
 
-        Whoever was erased, or was too old, does not come back: rows of vectors that a receipt names stay out.
+        Whoever was erased, or was too old, does not come back, whatever model has embedded him: rows whose
+        vector or footage a receipt names stay out (`Receipt.is_of_footage`). What is in already under another
+        key, because its folder was embedded anew, stays as it is.
 
         Args:
             embeddings: The set.
             name: What to call it.
             labels: Labels of all its tracklets.
+            others_than: Ids of receipts that are of others than these tracklets, on the caller's word.
             tell: Called with what is about to be appended; where it raises, nothing is.
+            note: Called with remarks on what is left out.
 
         Returns:
             The stored set, of what is new; None where all was in already, or was and is erased.
 
         Raises:
             ProtocolError: Another model or preprocessing made it.
+            DataError: A receipt cannot be read, so that nobody knows whether these were erased.
             XReidError: The gallery cannot be written.
         """
         marks = valid_labels(labels)
         with self._store.changing():
-            new = lacking(embeddings, known=self.sets, receipts=self.receipts([]))
-            if new is None:
+            fresh = not_held(embeddings, known=self.sets, shared=self._store.shared())
+            if not fresh:
+                return None
+            if self.origin is not None:
+                require_same_origin(self.origin, embeddings.origin)
+            erased = erased_from(self, others_than=others_than)
+            new = lacking(embeddings, fresh=fresh, erased=erased, find=self._in_already)
+            if new.there:
+                note(f"{new.there} of {name} {_are(new.there)} in already, from the same footage")
+            if new.embeddings is None:
+                if new.erased:
+                    note(f"{new.erased} of {name} {_are(new.erased)} erased here, and stay out")
+                self._store.share(new.shared)
                 return None
             stored = StoredSet(
                 key=new.key,
@@ -92,11 +110,12 @@ class Gallery(GalleryAnswers):
                 appended=now(),
                 labels=marks,
                 contents=tuple(key for key in new.keys if key != new.key),
+                others_than=tuple(sorted(set(others_than))),
             )
-            if self.origin is not None:
-                require_same_origin(self.origin, embeddings.origin)
             tell(stored)
-            return self._adopt(stored, new.embeddings, labels={})
+            appended = self._adopt(stored, new.embeddings, labels={})
+            self._store.share(new.shared)
+            return appended
 
     def label(
         self, ids: Collection[str], *, add: Collection[str] = (), remove: Collection[str] = ()
@@ -209,9 +228,9 @@ class Gallery(GalleryAnswers):
         return receipt
 
     def keep(self, receipt: Receipt) -> None:
-        """Keep a receipt that another gallery gave; one that is here already stays."""
+        """Keep a receipt that another gallery gave; one that is here already stays, if it can be read."""
         with self._store.changing():
-            if all(known.id != receipt.id for known in self.receipts()):
+            if all(known.id != receipt.id for known in self.receipts({})):
                 self._store.keep(receipt)
 
     def changing(self) -> AbstractContextManager[None]:
@@ -255,6 +274,16 @@ class Gallery(GalleryAnswers):
         self._store.add(stored, embeddings, labels=labels)
         return stored
 
+    def _in_already(self, embeddings: EmbeddingSet, rows: Sequence[int]) -> dict[int, Entry]:
+        """What of a set is there; of sets that cannot be read nobody knows."""
+        try:
+            return in_already(embeddings, rows, gallery=self)
+        except DataError:
+            readable = self._store.partly()
+            if readable is None:
+                raise
+            return in_already(embeddings, rows, gallery=Gallery(readable))
+
     def _where_readable(self, change: Callable[[Gallery], Receipt]) -> Receipt:
         """Whoever can be erased is, though a set cannot be read."""
         try:
@@ -270,7 +299,7 @@ class Gallery(GalleryAnswers):
             return self._erase(request, [entry for entry in self.walk() if last_seen_s(entry) < before_s])
 
     def _erase_asked(self, request: Request) -> Receipt:
-        before = [receipt for receipt in self._store.receipts([]) if receipt.finished is None]
+        before = [receipt for receipt in self._store.receipts({}) if receipt.finished is None]
         with self._store.changing():
             gone: dict[str, Entry] = {}
             missing: list[str] = []
@@ -301,3 +330,7 @@ class Gallery(GalleryAnswers):
         receipt = receipt_of(request, gone, vectors, gallery=self.address)
         receipt = replace(receipt, unread=self._store.unread())
         return self._store.erase(ids, receipt) if ids and not request.dry_run else receipt
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -205,11 +205,11 @@ class GalleryAnswers:
         """How many tracklets of each set are infrared, by its key."""
         return self._store.infrared()
 
-    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
+    def receipts(self, damaged: dict[str, str] | None = None) -> list[Receipt]:
         """What was erased, when and on whose word, in order.
 
         Args:
-            damaged: Takes what is wrong with receipts that cannot be read, which are left out.
+            damaged: Takes what is wrong with receipts that cannot be read, by id; they are left out.
 
         Raises:
             DataError: One cannot be read, and no `damaged` was given.

@@ -15,6 +15,7 @@ from xreid.retrieval.answers import FOLDER
 from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector, hashed
+from xreid.retrieval.gallery_rows import StoredSet
 from xreid.retrieval.uploaded_queries import Queries
 from xreid.retrieval.watch import WatchList
 
@@ -28,9 +29,9 @@ def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) ->
         gallery: The gallery.
         tell: Called with tracklets done and to do.
     """
-    damaged: list[str] = []
+    damaged: dict[str, str] = {}
     receipts, done, total = gallery.receipts(damaged), 0, len(gallery)
-    yield from damaged
+    yield from damaged.values()
     if gallery.labels_fault is not None:
         yield str(gallery.labels_fault)
     for receipt in receipts:
@@ -46,7 +47,7 @@ def check_gallery(gallery: Gallery, *, tell: Tell = lambda done, total: None) ->
         if len(embeddings) != stored.rows:
             yield f"{what} has {len(embeddings)} tracklets, and should have {stored.rows}"
         for receipt in receipts:
-            back = erased_in(embeddings, receipt)
+            back = erased_in(embeddings, receipt, stored)
             if back:
                 yield f"{what}: {back} tracklets that receipt {receipt.id} says are erased are here again"
         done += len(embeddings)
@@ -78,10 +79,21 @@ def check_answers(gallery: Gallery) -> Iterator[str]:
             yield str(error)
 
 
-def erased_in(embeddings: EmbeddingSet, receipt: Receipt) -> int:
-    """How many tracklets of a set have both a name and a vector that a receipt says were erased."""
+def erased_in(embeddings: EmbeddingSet, receipt: Receipt, stored: StoredSet) -> int:
+    """How many tracklets of a set a receipt says were erased.
+
+    By name and vector; of a set that came after the erasure also by their footage, since another model may
+    have embedded it, unless whoever appended it said that they are others.
+
+    Args:
+        embeddings: The set.
+        receipt: The receipt.
+        stored: What the gallery says of the set.
+    """
     names, vectors = set(receipt.names), set(receipt.vectors)
+    after = stored.appended >= receipt.requested and receipt.id not in stored.others_than
     return sum(
-        hashed(row.name, salt=receipt.salt) in names and hash_of_vector(vector) in vectors
+        (hashed(row.name, salt=receipt.salt) in names and hash_of_vector(vector) in vectors)
+        or (after and bool(receipt.footage) and receipt.is_of_footage(row))
         for row, vector in zip(embeddings.table, embeddings.vectors, strict=True)
     )

@@ -154,9 +154,18 @@ class FolderStore(FolderAnswers):
             pass
 
     def keep(self, receipt: Receipt) -> None:
-        """Keep a receipt that another gallery gave. Within `changing`."""
+        """Keep a receipt that another gallery gave, in the place of a damaged one. Within `changing`."""
         receipt.save(self._receipt(receipt.id))
-        self._commit(replace(self._manifest, receipts=(*self._manifest.receipts, receipt.id)))
+        numbers = tuple(dict.fromkeys((*self._manifest.receipts, receipt.id)))
+        self._commit(replace(self._manifest, receipts=numbers))
+
+    def share(self, pieces: Mapping[str, Sequence[str]]) -> None:
+        """Remember pieces that several sets hold together, but of sets that are gone. Within `changing`."""
+        there = {stored.key for stored in self._manifest.sets}
+        known = {**dict(self._manifest.shared), **pieces}
+        held = tuple((key, tuple(sets)) for key, sets in known.items() if there.issuperset(sets))
+        if held != self._manifest.shared:
+            self._commit(replace(self._manifest, shared=held))
 
     def _pack(self) -> bool:
         """Pack small sets, where there are many; whether a pack was made. Damaged ones are left alone."""

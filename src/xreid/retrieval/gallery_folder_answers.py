@@ -164,7 +164,7 @@ class FolderAnswers:
         ids = (row_id(stored.key, row.name) for row in embeddings.table) if own else ()
         return embeddings, {i: own[i] for i in ids if i in own}
 
-    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
+    def receipts(self, damaged: dict[str, str] | None = None) -> list[Receipt]:
         """What was erased, in order."""
         found = []
         for number in self._look().receipts:
@@ -173,8 +173,12 @@ class FolderAnswers:
             except DataError as error:
                 if damaged is None:
                     raise
-                damaged.append(str(error))
+                damaged[number] = str(error)
         return found
+
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """Content keys of pieces whose rows several sets hold together, and the keys of these."""
+        return dict(self._look().shared)
 
     def unread(self) -> dict[str, str]:
         """Sets that are left out of all answers, and why, by key."""

@@ -1,13 +1,32 @@
-"""What of an embedding set a gallery does not have yet, and is not to forget again."""
+"""What of an embedding set a gallery does not have yet, and is not to forget again.
+
+A row is there already where a set holds the key of its piece, or a row that says the same of itself and has,
+but for rounding, the same vector: a folder that is embedded anew, as after a change of model, has new keys.
+Whoever was erased is known by his vector, or, whatever model made that, by what his row says of its footage.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+import logging
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
 
 from xreid.core.embeddings import EmbeddingSet, Piece, content_key
+from xreid.core.errors import DataError
+from xreid.core.tracklets import Tracklet
+from xreid.retrieval.columns import Filter
+from xreid.retrieval.engine import Vectors
+from xreid.retrieval.gallery_answers import GalleryAnswers
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector
-from xreid.retrieval.gallery_rows import StoredSet
+from xreid.retrieval.gallery_rows import Entry, StoredSet
+
+ALIKE = 0.999  # cosine; the same pictures by the same model, in other batches or on another device
+_CHUNK = 500  # names asked for at once
+_log = logging.getLogger(__name__)
+Find = Callable[[EmbeddingSet, Sequence[int]], Mapping[int, Entry]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,45 +36,166 @@ class Lacking:
     Attributes:
         key: Of just these rows. A piece's own key does not tell which of its rows are left: under one key,
             whoever has a set's rows in memory would take them for those that are there.
-        keys: Content keys of its pieces.
-        embeddings: The rows, one or more.
+        keys: Content keys of its pieces, but those that are there in part.
+        embeddings: The rows; None where there is nothing.
         erased: How many rows of these pieces were erased here, and are left out.
+        there: How many rows are in the gallery by another key, and are left out.
+        shared: Keys of pieces that are there in part, or as a whole in other sets: the keys of these.
     """
 
-    key: str
-    keys: tuple[str, ...]
-    embeddings: EmbeddingSet
-    erased: int
+    key: str = ""
+    keys: tuple[str, ...] = ()
+    embeddings: EmbeddingSet | None = None
+    erased: int = 0
+    there: int = 0
+    shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Erased:
+    """Who was erased from a gallery.
+
+    Attributes:
+        receipts: What says so.
+        others_than: Ids of receipts that somebody said to be of others than those who are asked about.
+    """
+
+    receipts: Sequence[Receipt]
+    others_than: Collection[str] = ()
+
+    def rows(self, embeddings: EmbeddingSet, rows: Iterable[int]) -> set[int]:
+        """Those rows of a set that were erased, by their vector or by what they say of their footage."""
+        vectors = {vector for receipt in self.receipts for vector in receipt.vectors}
+        asked = [receipt for receipt in self.receipts if receipt.id not in self.others_than]
+        found, by_name = set[int](), Counter[str]()
+        for row in rows if self.receipts else ():
+            said = next((one for one in asked if one.is_of_footage(embeddings.table[row])), None)
+            if vectors and hash_of_vector(embeddings.vectors[row]) in vectors:
+                found.add(row)
+            elif said is not None:
+                found.add(row)
+                by_name.update([said.id] if said.knows_names_alone else [])
+        for receipt, count in by_name.items():
+            _log.warning(
+                "%d tracklets stay out because receipt %s, by an older version, knows who was erased by name "
+                "alone; where they are others, append them with --others_than %s",
+                *(count, receipt, receipt),
+            )
+        return found
+
+
+def erased_from(gallery: GalleryAnswers, *, others_than: Collection[str] = ()) -> Erased:
+    """Who was erased from a gallery.
+
+    Args:
+        gallery: The gallery.
+        others_than: Ids of receipts of others, whether they can be read or not.
+
+    Raises:
+        DataError: A receipt cannot be read, or there is none of such an id.
+    """
+    damaged: dict[str, str] = {}
+    receipts = gallery.receipts(damaged)
+    strangers = set(others_than) - {receipt.id for receipt in receipts} - set(damaged)
+    if strangers:
+        raise DataError(
+            f"{gallery.address} has no receipt {min(strangers)}", todo="List them: `xreid gallery receipts`."
+        )
+    unread = [text for number, text in damaged.items() if number not in others_than]
+    if unread:
+        raise DataError(
+            f"whether these tracklets were erased from {gallery.address} cannot be told: nothing is appended",
+            expected="receipts that can be read",
+            got="; ".join(unread)[:1000],
+            todo="Restore them from a backup, or by `gallery import` of an export; if none of these "
+            f"tracklets is among those erased, say so: --others_than {' '.join(sorted(damaged))[:200]}",
+        )
+    return Erased(receipts=receipts, others_than=others_than)
 
 
 def lacking(
-    embeddings: EmbeddingSet, *, known: Iterable[StoredSet], receipts: Iterable[Receipt]
-) -> Lacking | None:
-    """The pieces of a set (see `Piece`) that no set of a gallery holds; None where there is nothing.
-
-    Whoever was erased from the gallery, or was too old for it, does not come back by what still holds him: a
-    receipt has the hashes of his vectors.
+    embeddings: EmbeddingSet, *, fresh: Mapping[str, Sequence[int]], erased: Erased, find: Find
+) -> Lacking:
+    """The rows of a set that a gallery has not, and has not erased.
 
     Args:
         embeddings: The set, which may have grown since it was appended last.
-        known: The gallery's sets.
-        receipts: What was erased there.
+        fresh: As `not_held` says.
+        erased: Who was erased from the gallery.
+        find: Which rows are in the gallery already.
     """
-    held = {key for stored in known for key in (stored.key, *stored.contents)}
-    keys, rows, start = list[str](), list[int](), 0
+    rows = [row for some in fresh.values() for row in some]
+    gone = erased.rows(embeddings, rows)
+    there = find(embeddings, [row for row in rows if row not in gone])
+    stay = [row for row in rows if row not in gone and row not in there]
+    shared = {
+        key: tuple(sorted({there[row].stored.key for row in some if row in there}))
+        for key, some in fresh.items()
+    }
+    shared = {key: sets for key, sets in shared.items() if sets}
+    left_out = Lacking(erased=len(gone), there=len(there), shared=shared)
+    if not stay:
+        return left_out
+    keys = tuple(key for key in fresh if key not in shared)
+    whole = len(stay) == len(embeddings)
+    new = replace(embeddings, pieces=()) if whole else embeddings.take(stay)
+    key = content_key(new) if embeddings.pieces or len(stay) < len(rows) else keys[0]
+    added = {one: (*sets, key) for one, sets in shared.items() if set(stay) & set(fresh[one])}
+    return replace(left_out, key=key, keys=keys, embeddings=new, shared={**shared, **added})
+
+
+def not_held(
+    embeddings: EmbeddingSet, *, known: Iterable[StoredSet], shared: Mapping[str, Sequence[str]]
+) -> dict[str, list[int]]:
+    """The pieces of a set (see `Piece`) that no set of a gallery holds: the rows of each, by its key.
+
+    Args:
+        embeddings: The set.
+        known: The gallery's sets.
+        shared: Keys of pieces that several sets hold together, and the keys of these.
+    """
+    sets = list(known)
+    held = {key for stored in sets for key in (stored.key, *stored.contents)}
+    there = {stored.key for stored in sets}
+    held |= {key for key, together in shared.items() if there.issuperset(together)}
+    found, start = dict[str, list[int]](), 0
     for piece in embeddings.pieces or (Piece(key=content_key(embeddings), rows=len(embeddings)),):
         if piece.key not in held:
-            keys.append(piece.key)
-            rows += range(start, start + piece.rows)
+            found.setdefault(piece.key, []).extend(range(start, start + piece.rows))
         start += piece.rows
-    gone = (
-        {vector for receipt in receipts if not receipt.dry_run for vector in receipt.vectors}
-        if rows
-        else set()
-    )
-    stay = [row for row in rows if not gone or hash_of_vector(embeddings.vectors[row]) not in gone]
-    if not stay:
-        return None
-    new = replace(embeddings, pieces=()) if len(stay) == len(embeddings) else embeddings.take(stay)
-    key = content_key(new) if embeddings.pieces or len(stay) < len(rows) else keys[0]
-    return Lacking(key=key, keys=tuple(keys), embeddings=new, erased=len(rows) - len(stay))
+    return found
+
+
+def in_already(embeddings: EmbeddingSet, rows: Sequence[int], *, gallery: GalleryAnswers) -> dict[int, Entry]:
+    """Which rows of a set a gallery of the same model has, under whatever key, and as what.
+
+    Args:
+        embeddings: The set.
+        rows: Numbers of rows.
+        gallery: The gallery.
+    """
+    found: dict[int, Entry] = {}
+    for start in range(0, len(rows) if gallery.sets else 0, _CHUNK):
+        places = {embeddings.table[row].name: row for row in rows[start : start + _CHUNK]}
+        entries = [
+            entry
+            for entry in gallery.walk(Filter(names=tuple(places)))
+            if _says_the_same(entry.tracklet, embeddings.table[places[entry.tracklet.name]])
+        ]
+        if entries:
+            mine = embeddings.vectors[[places[entry.tracklet.name] for entry in entries]]
+            close = _cosines(gallery.vectors([entry.id for entry in entries]), mine) >= ALIKE
+            for entry in (one for one, same in zip(entries, close, strict=True) if same):
+                found.setdefault(places[entry.tracklet.name], entry)
+    return found
+
+
+def _says_the_same(first: Tracklet, second: Tracklet) -> bool:
+    """Whether two rows list the same pictures; who it is and how good they are may have been told since."""
+    names = ("name", "frames", "modality", "camera", "source", "start_s", "end_s")
+    return all(getattr(first, name) == getattr(second, name) for name in names)
+
+
+def _cosines(first: Vectors, second: Vectors) -> Vectors:
+    """float32 [n], of unit vectors [n, D] each."""
+    return np.asarray(np.einsum("nd,nd->n", first, second), dtype=np.float32)

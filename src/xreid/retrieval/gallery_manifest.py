@@ -33,6 +33,7 @@ class _Plain:
     labels: int = 0
     receipts: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    shared: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +47,7 @@ class Manifest:
         labels: Number of the file of labels, 0 for none.
         receipts: Ids of the receipts.
         unfinished: Those of erasures that were killed before the old files were gone.
+        shared: Content keys of pieces whose rows several sets hold together, and the keys of these.
     """
 
     sets: tuple[StoredSet, ...] = ()
@@ -53,6 +55,7 @@ class Manifest:
     labels: int = 0
     receipts: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+    shared: tuple[tuple[str, tuple[str, ...]], ...] = ()
 
     @classmethod
     def read(cls, folder: Path) -> Manifest:
@@ -102,6 +105,7 @@ class Manifest:
             labels=read.labels,
             receipts=read.receipts,
             unfinished=read.unfinished,
+            shared=tuple(read.shared.items()),
         )
 
     def write(self, folder: Path) -> None:
@@ -111,6 +115,8 @@ class Manifest:
         parts = [f'"{name}": {json.dumps(value)}' for name, value in {**head, **lists}.items()]
         packs = [f"{json.dumps(name)}: {json.dumps(keys)}" for name, keys in self.packs]
         parts.append('"packs": {\n' + ",\n".join(packs) + "\n}")
+        if self.shared:  # older versions read a gallery without
+            parts.append(f'"shared": {json.dumps(dict(self.shared))}')
         parts.append('"sets": [\n' + ",\n".join(json.dumps(vars(stored)) for stored in self.sets) + "\n]")
         with atomic_file(folder / _FILE) as temporary:
             temporary.write_text("{\n" + ",\n".join(parts) + "\n}\n", encoding="utf-8")

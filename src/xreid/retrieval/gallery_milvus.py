@@ -95,6 +95,17 @@ class MilvusStore(MilvusAnswers):
         self._documents.put("receipt", receipt.id, asdict(receipt))
         self._documents.flush()
 
+    def share(self, pieces: Mapping[str, Sequence[str]]) -> None:
+        """Remember pieces that several sets hold together, but of sets that are gone."""
+        there = {stored.key for stored in self._look().sets}
+        gone = {key for key, sets in self.shared().items() if not there.issuperset(sets)} if pieces else set()
+        for key in gone - set(pieces):
+            self._documents.drop("piece", key)
+        for key, sets in pieces.items():
+            self._documents.put("piece", key, list(sets))
+        if pieces:
+            self._documents.flush()
+
     def exchange(self, sets: Sequence[tuple[StoredSet, Path]]) -> None:
         """Put these sets, which lie in folders, in the place of all that are there: all at once."""
         view = self._look()
@@ -139,7 +150,7 @@ class MilvusStore(MilvusAnswers):
 
     def finish(self, number: str) -> Receipt:
         """A receipt, which is written when nothing is left."""
-        return next(receipt for receipt in self.receipts([]) if receipt.id == number)
+        return next(receipt for receipt in self.receipts({}) if receipt.id == number)
 
     def _complete(self, receipt: Receipt, ids: list[str]) -> Receipt:
         """Erase; done again after a kill, it goes on."""

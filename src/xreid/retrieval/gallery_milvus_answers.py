@@ -151,7 +151,7 @@ class MilvusAnswers(MilvusView):
         rows = self._rows_of(view, stored, ["document"])
         return tuple(seen_by(self._entry(view, row).tracklet for row in rows))
 
-    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
+    def receipts(self, damaged: dict[str, str] | None = None) -> list[Receipt]:
         """What was erased, in order."""
         found = []
         for name, plain in self._documents.all("receipt").items():
@@ -160,8 +160,12 @@ class MilvusAnswers(MilvusView):
             except DataError as error:
                 if damaged is None:
                     raise
-                damaged.append(str(error))
+                damaged[name] = str(error)
         return sorted(found, key=lambda receipt: (receipt.requested, receipt.id))
+
+    def shared(self) -> dict[str, tuple[str, ...]]:
+        """Content keys of pieces whose rows several sets hold together, and the keys of these."""
+        return {key: tuple(sets) for key, sets in self._documents.all("piece").items()}
 
     def unread(self) -> dict[str, str]:
         """None: a server answers of all sets, or not at all."""

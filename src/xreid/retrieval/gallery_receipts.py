@@ -20,8 +20,10 @@ import numpy as np
 
 from xreid.core.errors import DataError, XReidError
 from xreid.core.files import read_json, write_json
+from xreid.core.tracklets import Tracklet
+from xreid.retrieval.columns import UNIX_FROM_S
 from xreid.retrieval.engine import Vectors
-from xreid.retrieval.gallery_rows import Entry
+from xreid.retrieval.gallery_rows import Entry, footage_of
 from xreid.retrieval.typed import record
 
 FORMAT_VERSION = 1
@@ -47,6 +49,8 @@ class Receipt:
         salt: Hexadecimal digits that were hashed before each name.
         names: Hashes of the erased tracklets' names, sorted.
         vectors: SHA-256 of the erased vectors' float32 bytes, sorted.
+        footage: Hashes of what the erased tracklets' rows say of their footage (`gallery_rows.footage_of`),
+            sorted; empty where an older version wrote it, which knows them by name and vector alone.
         dry_run: Whether nothing was erased.
         note: What else must be known.
         unread: Sets that could not be read, and why, by key: the people may be in them, too.
@@ -72,11 +76,33 @@ class Receipt:
     note: str = ""
     forgotten: dict[str, int] = field(default_factory=dict)
     unread: dict[str, str] = field(default_factory=dict)
+    footage: tuple[str, ...] = ()
     format: int = FORMAT_VERSION
 
     def is_of(self, name: str) -> bool:
         """Whether a tracklet of that name is among those erased."""
         return hashed(name, salt=self.salt) in self.names
+
+    def is_of_footage(self, row: Tracklet) -> bool:
+        """Whether a row tells of footage that was erased, whatever model made the vector beside it.
+
+        What an older version wrote knows names, so that a tracklet of the name of somebody who was erased is
+        held to be his, unless a date says otherwise; and of what was too old only what is by its date.
+        """
+        if self.footage or not self.names:
+            return hashed(footage_of(row), salt=self.salt) in self.footage
+        return not self._surely_other(row) and self.is_of(row.name)
+
+    @property
+    def knows_names_alone(self) -> bool:
+        """Whether an older version wrote it."""
+        return bool(self.names) and not self.footage
+
+    def _surely_other(self, row: Tracklet) -> bool:
+        start, end = row.start_s, row.end_s if row.end_s is not None else row.start_s
+        if self.kind == "expire":
+            return end is None or not UNIX_FROM_S <= end < self.ended_before_s
+        return start is not None and start > datetime.fromisoformat(self.requested).timestamp()
 
     def asked_for(self, column: str, text: str | None) -> bool:
         """Whether a name ("names") or a person ("identities") is among those that were asked for."""
@@ -112,7 +138,7 @@ class Receipt:
         """
         try:
             found = record(cls, plain)
-            _ = found.ended_before_s
+            _ = found.ended_before_s, datetime.fromisoformat(found.requested)
             if not _ID.fullmatch(found.id):  # it becomes part of a path
                 raise ValueError(f"its id is {found.id[:40]!r}")
         except ValueError as error:
@@ -210,5 +236,6 @@ def receipt_of(request: Request, entries: Iterable[Entry], vectors: Vectors, *, 
         salt=salt,
         names=tuple(sorted({hashed(entry.tracklet.name, salt=salt) for entry in gone})),
         vectors=tuple(sorted(hash_of_vector(vector) for vector in vectors)),
+        footage=tuple(sorted({hashed(footage_of(entry.tracklet), salt=salt) for entry in gone})),
         dry_run=request.dry_run,
     )

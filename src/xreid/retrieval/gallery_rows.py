@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -34,6 +35,7 @@ class StoredSet:
         appended: When, ISO 8601 UTC.
         labels: Labels of all its tracklets, where they have none of their own.
         contents: Further content keys that are this set: of the same tracklets, embedded again.
+        others_than: Receipts that whoever appended it said to be of others than its tracklets.
     """
 
     key: str
@@ -44,6 +46,7 @@ class StoredSet:
     appended: str
     labels: tuple[str, ...] = ()
     contents: tuple[str, ...] = ()
+    others_than: tuple[str, ...] = ()
 
     def has_key(self, text: str) -> bool:
         """Whether `text` is the key, or its first four digits or more."""
@@ -128,6 +131,15 @@ def require_sets(wanted: Sequence[str], sets: Sequence[StoredSet]) -> None:
 def row_id(key: str, name: str) -> str:
     """The id of the tracklet of that name in the set of that key."""
     return hashlib.sha256(f"{key}\0{name}".encode()).hexdigest()[:ID_DIGITS]
+
+
+def footage_of(row: Tracklet) -> str:
+    """What a row says of its footage, whatever model embeds it; the same when frames join it at its end.
+
+    Name, modality, camera, recording and start, or, where nothing says a start, the folder of its frames.
+    """
+    begins = row.frames[0].rpartition("/")[0] if row.start_s is None else row.start_s
+    return json.dumps([row.name, row.modality.value, row.camera, row.source, begins])
 
 
 def valid_labels(labels: Iterable[str]) -> tuple[str, ...]:

@@ -80,8 +80,8 @@ class Store(Protocol):
         """How many tracklets of each set are infrared, by its key."""
         ...
 
-    def receipts(self, damaged: list[str] | None = None) -> list[Receipt]:
-        """What was erased, in order; faults of receipts that cannot be read go to `damaged`, where given."""
+    def receipts(self, damaged: dict[str, str] | None = None) -> list[Receipt]:
+        """What was erased, in order; `damaged` takes the faults of what cannot be read, by id."""
         ...
 
     def unread(self) -> dict[str, str]:
@@ -110,6 +110,14 @@ class Store(Protocol):
 
     def labels_fault(self) -> DataError | None:
         """Why labels cannot be read, where everything else can: rows are shown with those of their sets."""
+        ...
+
+    def shared(self) -> Mapping[str, tuple[str, ...]]:
+        """Content keys of pieces whose rows several sets hold together, and the keys of these."""
+        ...
+
+    def share(self, pieces: Mapping[str, Sequence[str]]) -> None:
+        """Remember such pieces."""
         ...
 
     def content(self, stored: StoredSet, *, labels: bool = True) -> tuple[EmbeddingSet, dict[str, Labels]]:

@@ -16,6 +16,7 @@ from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.gallery_lacking import in_already
 from xreid.retrieval.gallery_rows import Entry, row_id
 
 Fusion = Literal["mean", "max"]
@@ -146,14 +147,17 @@ def queries_from_set(gallery: Gallery, embeddings: EmbeddingSet, names: Sequence
     own = [next((stored.key for stored in sets if stored.holds(piece.key)), None) for piece in pieces]
     ends = list(accumulate(piece.rows for piece in pieces))
 
+    keys = {name: own[bisect_right(ends, place[name])] for name in names}
+    unknown = [place[name] for name in names if keys[name] is None]  # embedded anew, perhaps
+    there = {row: entry.id for row, entry in in_already(embeddings, unknown, gallery=gallery).items()}
+
     def one(name: str) -> Query:
-        row = place[name]
-        key = own[bisect_right(ends, row)]
+        row, key = place[name], keys[name]
         return Query(
             tracklet=embeddings.table[row],
             root=embeddings.table.root,
             vector=embeddings.vectors[row],
-            id=None if key is None else row_id(key, name),
+            id=there.get(row) if key is None else row_id(key, name),
         )
 
     return [one(name) for name in names]

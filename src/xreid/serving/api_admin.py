@@ -50,9 +50,9 @@ def _erased(site: Site, who: str, receipt: Receipt, what: str) -> None:
 @router.get("/receipts")
 def receipts(who: Admin, site: Here) -> list[dict[str, Any]]:
     """What was erased, when and on whose word; names only as hashes; what is damaged says so instead."""
-    damaged: list[str] = []
+    damaged: dict[str, str] = {}
     found = [asdict(receipt) for receipt in site.backend.gallery.receipts(damaged)]
-    return [*found, *({"damaged": text} for text in damaged)]
+    return [*found, *({"damaged": text} for text in damaged.values())]
 
 
 @router.get("/audit")
