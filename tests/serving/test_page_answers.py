@@ -218,7 +218,7 @@ def test_an_upload_is_broken_off(chromium: Any, full: Running, tmp_path: Any) ->
     visit.escape()
     slow = visit.context.new_cdp_session(page)
     slow.send("Network.enable")
-    rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 200_000}
+    rates = {"latency": 0, "downloadThroughput": -1, "uploadThroughput": 20_000}  # two minutes
     slow.send("Network.emulateNetworkConditions", {"offline": False, **rates})
     page.locator("input[type=file]").set_input_files(tmp_path / "large.bmp")
     expect(page.get_by_text("Sending large.bmp (2.6 MiB)")).to_be_visible()

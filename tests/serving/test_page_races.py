@@ -6,10 +6,12 @@ import json
 import re
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from tests.serving.browsing import Visit, expect, needs_chromium, playwright
 from tests.serving.conftest import Running
+from xreid.retrieval.gallery import Gallery
 
 pytestmark = needs_chromium
 Start = Callable[..., Running]
@@ -24,6 +26,27 @@ def name_of(visit: Visit, number: int) -> str:
     """Name of a tracklet of the list."""
     text: str = visit.page.locator(".line b").nth(number).inner_text()
     return text
+
+
+def test_what_was_taken_in_while_the_jobs_were_asked_for_is_counted(
+    chromium: Any, run_server: Start, made_world: Path, tmp_path: Path
+) -> None:
+    Gallery.create(tmp_path / "fresh")
+    server = run_server(gallery=str(tmp_path / "fresh"))
+    visit = Visit(chromium, server)
+    page = visit.page
+    expect(page.locator("#gallery-count")).to_have_text("0 tracklets")
+    waiting = visit.hold("**/api/v1/jobs", "GET")
+    page.keyboard.press("4")
+    visit.until_there_are(1, waiting)
+    _all_said(visit)
+    server.site.backend.append(made_world / "imports" / "people", name="people", labels=())
+    told = {"id": "0" * 16, "kind": "embeddings", "name": "people", "owner": "bob", "step": "", "problem": {}}
+    done = {**told, "state": "done", "result": {"appended": 24}, "made": "2026-11-20T10:00:00Z", "total": 0}
+    waiting[0].fulfill(json=[done])
+    expect(page.locator(".job")).to_contain_text("24 tracklets appended")
+    expect(page.locator("#gallery-count")).to_have_text("24 tracklets")
+    visit.close()
 
 
 def test_back_and_forward_faster_than_the_server(chromium: Any, full: Running) -> None:

@@ -67,7 +67,7 @@ export class FootageView {
     clearTimeout(this.timer);
     const turn = (this.turn = Symbol("turn"));
     try {
-      const [jobs, gallery] = await Promise.all([get("/jobs"), get("/gallery")]);
+      const jobs = await get("/jobs"), gallery = await get("/gallery"); // the gallery last: nobody asks again when all jobs are done
       await released();
       if (turn !== this.turn) return;
       renew(this.jobs, jobs.length ? h("ul.plain-list", {}, jobs.map((job) => this.line(job))) : h("p.soft", {}, "Nothing yet."));

@@ -15,7 +15,7 @@ export class TrackletList {
   constructor(choose) {
     this.choose = choose;
     this.said = h("p.soft.small", { "aria-live": "polite" });
-    this.rows = h("div.rows", { role: "listbox", "aria-label": "Tracklets in order of time", tabindex: "0" });
+    this.rows = h("div.rows", { role: "group", "aria-label": "Tracklets in order of time", tabindex: "0" }); // a list box once it has options
     this.window = h("div.window", {}, this.rows);
     this.element = h("div.tracklets", {}, this.said, this.window);
     this.window.addEventListener("scroll", () => this.show(), { passive: true });
