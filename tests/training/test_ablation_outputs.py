@@ -54,16 +54,49 @@ def test_a_figure_says_what_it_was_measured_on(done: Done) -> None:
 
 def test_names_of_any_signs_are_latex(done: Done) -> None:
     results = copy_of(done)
-    results["rows"][0]["name"] = r"[a] 50% & b_c^2 {x} \ ~<y> $#"
+    results["rows"][0]["name"] = r"[a] 50% & b_c^2 {x} \ ~<y>| $#"
     results["rows"][1]["name"] = "* -1 of I->V - x"
     results["notes"] = ["two lines:\nof one note"]
     lines = latex(results).splitlines()
     assert "% of one note" in lines
     begin = r"{}[a] 50\% \& b\_c\textasciicircum{}2 \{x\} \textbackslash{} "
     (first,) = [line for line in lines if line.startswith(begin)]
-    assert first.startswith(begin + r"\textasciitilde{}\textless{}y\textgreater{} \$\# & ")
+    assert first.startswith(begin + r"\textasciitilde{}\textless{}y\textgreater{}\textbar{} \$\# & ")
     assert any(line.startswith(r"{}* $-$1 of I$\to$V $-$ x & ") for line in lines)
-    assert any(line.startswith("the same as a $-$ a & $+$0.0 [$+$0.0, $+$0.0] & ") for line in lines)
+    same = r"the same as a $-$ a & $+$0.0\xreidinterval{$+$0.0, $+$0.0} & "
+    assert any(line.startswith(same) for line in lines)
+
+
+def test_latex_tables_have_one_shape(done: Done) -> None:
+    """As compiled with pdflatex: every row as wide as the head, intervals small, stars without width."""
+    results = copy_of(done)
+    difference = results["rows"][1]["differences"][0]
+    difference["I2V"]["mAP"] |= {"mean": -0.021, "low": -0.03, "high": -0.01, "excludes_zero": True}
+    results["rows"][2]["scores"] = {}
+    lines = latex(results).splitlines()
+    assert any(r"\usepackage{booktabs}" in line for line in lines if line.startswith("%"))
+    body = [line for line in lines if not line.startswith("%")]
+    assert body[:3] == [
+        r"\providecommand{\xreidinterval}[1]{ {\scriptsize [#1]}}", r"\begin{tabular}{lcccc}", r"\toprule",
+    ]  # fmt: skip
+    assert body[3:5] == [
+        r" & \multicolumn{2}{c}{I2V} & \multicolumn{2}{c}{V2I} \\", r"\cmidrule(lr){2-3} \cmidrule(lr){4-5}",
+    ]  # fmt: skip
+    assert body[-2:] == [r"\bottomrule", r"\end{tabular}"]
+    rows = [line for line in body[5:] if line.endswith(r"\\")]
+    assert {line.count(" & ") for line in rows} == {4}
+    assert len(rows) == 1 + 3 + 2
+    assert r" & $-$2.1\xreidinterval{$-$3.0, $-$1.0}\rlap{$^{*}$} & " in rows[4]
+    assert rows[3].count("missing") == 4
+
+
+def test_a_difference_to_a_sum_is_written_in_brackets(done: Done) -> None:
+    results = copy_of(done)
+    results["rows"][1]["differences"][0]["against"] = "SII + LII"
+    results["rows"][2]["differences"][0]["against"] = "cross-modal"
+    lines = latex(results).splitlines()
+    assert any(line.startswith("b $-$ (SII + LII) & ") for line in lines)
+    assert any(line.startswith("the same as a $-$ cross-modal & ") for line in lines)
 
 
 def test_a_difference_over_fewer_seeds_says_so(done: Done) -> None:

@@ -165,27 +165,46 @@ def markdown(results: Results) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+_TEX_HEAD = (
+    r"Needs \usepackage{booktabs}, and the width of two columns (table*); \small where names are long.",
+    r"For one column, \newcommand{\xreidinterval}[1]{} in the preamble leaves the intervals out.",
+)
+_TEX_INTERVAL = r"\providecommand{\xreidinterval}[1]{ {\scriptsize [#1]}}"
+
+
 def latex(results: Results) -> str:
-    """The scores, differences and the authors' numbers as LaTeX tables (package booktabs)."""
-    directions = results["directions"]
-    spans = " & ".join(rf"\multicolumn{{{len(SHOWN)}}}{{c}}{{{_tex(d)}}}" for d in directions)
-    width = len(columns(results))
+    """The scores, differences and the authors' numbers as LaTeX tables (package booktabs).
+
+    Intervals are small, as arguments of a command that a document may define otherwise.
+    """
+    told = [*_TEX_HEAD, *facts(results), *results["notes"]]
     lines = [
-        *(f"% {line}" for text in [*facts(results), *results["notes"]] for line in text.splitlines()),
-        rf"\begin{{tabular}}{{l{'c' * width}}}",
+        *(f"% {line}" for text in told for line in text.splitlines()),
+        _TEX_INTERVAL,
+        rf"\begin{{tabular}}{{l{'c' * len(columns(results))}}}",
         r"\toprule",
-        rf" & {spans} \\",
-        " & ".join(["", *(_tex(metric) for _, metric in columns(results))]) + r" \\",
+        *_tex_heads(results),
         r"\midrule",
-        *(_tex_line([name, *cells]) for name, cells in score_rows(results)),
+        *(_tex_line(name, cells) for name, cells in score_rows(results)),
     ]
     differences = list(difference_rows(results))
     if differences:
-        lines += [r"\midrule", *(_tex_line([f"{n} - {a}", *c]) for n, a, c in differences)]
+        lines += [r"\midrule", *(_tex_line(f"{n} - {_bracketed(a)}", c) for n, a, c in differences)]
     authors = list(paper_rows(results))
     if authors:
-        lines += [r"\midrule", *(_tex_line([f"{name} (paper)", *cells]) for name, cells in authors)]
+        lines += [r"\midrule", *(_tex_line(f"{name} (paper)", cells) for name, cells in authors)]
     return "\n".join([*lines, r"\bottomrule", r"\end{tabular}"]) + "\n"
+
+
+def _tex_heads(results: Results) -> list[str]:
+    """Directions over their metrics."""
+    directions, size = results["directions"], len(SHOWN)
+    starts = [2 + size * number for number in range(len(directions))]
+    return [
+        " & ".join(["", *(rf"\multicolumn{{{size}}}{{c}}{{{_tex(d)}}}" for d in directions)]) + r" \\",
+        " ".join(rf"\cmidrule(lr){{{start}-{start + size - 1}}}" for start in starts),
+        " & ".join(["", *(_tex(metric) for _, metric in columns(results))]) + r" \\",
+    ]
 
 
 CSV_HEAD = (
@@ -246,9 +265,26 @@ def _pipes(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in line)} |" for line in lines)
 
 
-def _tex_line(cells: Sequence[str]) -> str:
-    line = " & ".join(map(_tex, cells)) + r" \\"
+def _tex_line(name: str, cells: Sequence[str]) -> str:
+    line = " & ".join([_tex(name), *map(_tex_cell, cells)]) + r" \\"
     return "{}" + line if line.startswith(("[", "*")) else line  # else an argument of the line before
+
+
+def _bracketed(name: str) -> str:
+    """A name that is taken away from another: "all - (SII + LII)"."""
+    return f"({name})" if re.search(r"(?:^|\s)[+=-](?:\s|$)", name) else name
+
+
+_CELL = re.compile(r"(?P<value>\S+) \[(?P<ends>[^]]+)\](?P<star> \*)?")
+
+
+def _tex_cell(cell: str) -> str:
+    """A number, its interval as a command's argument, and a star that takes no width."""
+    found = _CELL.fullmatch(cell)
+    if not found:
+        return _tex(cell)
+    star = r"\rlap{$^{*}$}" if found["star"] else ""
+    return rf"{_tex(found['value'])}\xreidinterval{{{_tex(found['ends'])}}}{star}"
 
 
 _TEX = {
@@ -256,12 +292,13 @@ _TEX = {
     "\\": r"\textbackslash{}",
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
+    "|": r"\textbar{}",
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "->": r"$\to$",
     " - ": " $-$ ",
 }
-_TEX_SIGNS = re.compile(r"->| - |(?<!\w)[+-](?=\d)|[&%#_${}\\~^<>]")
+_TEX_SIGNS = re.compile(r"->| - |(?<!\w)[+-](?=\d)|[&%#_${}\\~^|<>]")
 
 
 def _tex(text: str) -> str:
