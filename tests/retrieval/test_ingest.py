@@ -396,7 +396,7 @@ def test_folders_that_hold_something_else(video: Path, tmp_path: Path) -> None:
         ingest_video(video, tmp_path / "done", config=IngestConfig(tracks=config.tracks, every=2))
     (tmp_path / "half" / ".ingest").mkdir(parents=True)
     (tmp_path / "half" / ".ingest" / "job.json").write_text('{"format": 1}')
-    with pytest.raises(ConfigError, match="unfinished ingest of another video"):
+    with pytest.raises(ConfigError, match="an unfinished ingest of another video and with other options"):
         ingest_video(video, tmp_path / "half", config=config)
     (tmp_path / "file").write_text("mine")
     with pytest.raises((ConfigError, XReidError)):

@@ -13,13 +13,14 @@ import pytest
 
 from tests.retrieval.footage import Image, draw_person, wall, write_mot, write_video
 from tests.retrieval.test_ingest import _digest
-from xreid.core.errors import ConfigError
+from xreid.core.errors import ConfigError, DataError
 from xreid.core.tracklets import Modality
 from xreid.data import open_archive
 from xreid.evaluation.calibration import Threshold
 from xreid.retrieval import person_joins as module
 from xreid.retrieval.ingest import ingest_video
 from xreid.retrieval.ingest_config import IngestConfig, SourceOptions
+from xreid.retrieval.ingest_identity import require_same
 from xreid.retrieval.many import ingest_recordings
 from xreid.retrieval.moments import moments, tracks_of
 from xreid.retrieval.person_joins import limit_of
@@ -146,7 +147,7 @@ def test_a_walk_that_broke_off_is_one_tracklet(tmp_path: Path) -> None:
 def test_a_folder_of_another_choice_is_refused_and_one_without_a_model_is_not(tmp_path: Path) -> None:
     video = write_video(tmp_path / "walk.mp4", _street(100))
     ingest_video(video, tmp_path / "with", config=_config())
-    with pytest.raises(ConfigError, match="with other options"):
+    with pytest.raises(ConfigError, match="with other options; expected join false; got join true. Go on"):
         ingest_video(video, tmp_path / "with", config=_config(join=False))
     plain = IngestConfig(detector="motion")
     ingest_video(video, tmp_path / "without", config=plain)
@@ -155,6 +156,65 @@ def test_a_folder_of_another_choice_is_refused_and_one_without_a_model_is_not(tm
     notes: list[str] = []
     ingest_video(video, tmp_path / "without", config=replace(plain, join=False), note=notes.append)
     assert notes == [f"{tmp_path / 'without'} already holds this ingest"]
+
+
+@pytest.mark.usefixtures("colours")
+def test_a_folder_from_before_there_was_a_choice_goes_on_without_joins(tmp_path: Path) -> None:
+    video, out = write_video(tmp_path / "walk.mp4", _street(60)), tmp_path / "out"
+    ingest_video(video, out, config=_config(join=False))
+    record = json.loads((out / "ingest.json").read_text())
+    record["options"] = {name: v for name, v in record["options"].items() if not name.startswith("join")}
+    (out / "ingest.json").write_text(json.dumps(record))
+    notes: list[str] = []
+    ingest_video(video, out, config=_config(join=False), note=notes.append)
+    assert notes == [f"{out} already holds this ingest"]
+    told = r"expected join true; got join false. Go on as it was begun \(--join false\), or choose another"
+    with pytest.raises(ConfigError, match=told):
+        ingest_video(video, out, config=_config())
+    record["report"] = None
+    (out / "ingest.json").write_text(json.dumps(record))
+    with pytest.raises(DataError, match="is damaged"):
+        ingest_video(video, out, config=_config(join=False))
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (
+            {"options": {"every": 2}},
+            "with other options; expected every 1; got every 2. Go on .*--every 2\\), or",
+        ),
+        ({"options": {"fps": None}}, r"got fps none. Go on as it was begun \(without --fps\)"),
+        (
+            {"options": {"checkpoint": "a" * 64}},
+            "expected checkpoint bbbbbbbb; got checkpoint aaaaaaaa. Choose",
+        ),
+        ({"options": {"tracks": {"name": "t.txt", "sha256": "c" * 64}}}, "got tracks t.txt cccccccc. Choose"),
+        ({"versions": {"av": "1"}}, "by other versions; expected av 2; got av 1. Choose"),
+        (
+            {"source_sha256": "0", "options": {"every": 2}},
+            "of another video and with other options; .*. Choose",
+        ),
+        ({"format": 1}, "of another kind. Choose"),
+    ],
+)
+def test_what_differs_is_said(change: dict[str, Any], told: str) -> None:
+    options = {
+        "every": 1,
+        "fps": 5.0,
+        "checkpoint": "b" * 64,
+        "tracks": None,
+        "join": True,
+        "join_score": None,
+    }
+    identity = {"format": 2, "source_sha256": "1", "options": options, "versions": {"av": "2"}, "source": "x"}
+    require_same(identity, identity, Path("out"), what="an ingest")
+    found = {
+        name: {**value, **change.get(name, {})} if isinstance(value, dict) else change.get(name, value)
+        for name, value in identity.items()
+    }
+    with pytest.raises(ConfigError, match=told):
+        require_same(found, identity, Path("out"), what="an ingest")
 
 
 @pytest.mark.usefixtures("colours")

@@ -40,7 +40,7 @@ from xreid.retrieval.detect_auto import choose_detector
 from xreid.retrieval.detections import State
 from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
-from xreid.retrieval.ingest_identity import WORK, finished_report, identity_of, require_unchanged
+from xreid.retrieval.ingest_identity import WORK, finished_report, identity_of, require_same
 from xreid.retrieval.mot import Tracks, read_tracks
 from xreid.retrieval.one_person import OnePerson, Sorted
 from xreid.retrieval.records import Records
@@ -208,12 +208,7 @@ class _Ingest:
         job = self.work / "job.json"
         if job.is_file():
             begun = read_json(job, what="unfinished ingest")
-            require_unchanged(begun, self.identity, self.out)
-            if begun != self.identity:
-                raise ConfigError(
-                    f"{self.out} holds an unfinished ingest of another video or with other options",
-                    todo="Choose another folder, or remove that one.",
-                )
+            require_same(begun, self.identity, self.out, what="an unfinished ingest")
             note(f"going on with the unfinished ingest in {self.out}")
             return
         if self.out.exists() and (not self.out.is_dir() or any(p.name != WORK for p in self.out.iterdir())):

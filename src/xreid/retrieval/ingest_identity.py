@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from dataclasses import asdict
 from importlib.metadata import version
@@ -18,6 +19,7 @@ from xreid.retrieval.ingest_config import IngestConfig, IngestReport
 
 FORMAT_VERSION = 2
 WORK = ".ingest"
+_BEFORE = {"join": False, "join_score": None}  # what ingests with a checkpoint did before there was a choice
 _LIBRARIES = ("av", "opencv-python", "trackers", "supervision")
 
 
@@ -72,26 +74,74 @@ def finished_report(out: Path, identity: dict[str, Any]) -> IngestReport | None:
     found.pop("bridge", None)
     if "before" in found:
         found["before"] = identity["before"]  # it may have come, or gone, since: what is done stays
-    if report is not None:
-        require_unchanged(found, identity, out)
-    if found != identity or report is None:
-        raise ConfigError(
-            f"{out} holds an ingest of another video, with other options or by other versions",
-            todo="Choose another folder, or remove that one.",
-        )
+    if report is None:
+        raise DataError(f"{out / 'ingest.json'} is damaged", todo="Remove the folder, and ingest again.")
+    require_same(found, identity, out, what="an ingest")
     shutil.rmtree(out / WORK, ignore_errors=True)
     return IngestReport(**report)
 
 
-def require_unchanged(found: dict[str, Any], identity: dict[str, Any], out: Path) -> None:
-    """Tell of a file that has changed, or grown, since it was ingested with these very options.
+def require_same(found: dict[str, Any], identity: dict[str, Any], out: Path, *, what: str) -> None:
+    """Refuse to go on with what was ingested otherwise, and say what differs.
+
+    Args:
+        found: Identity of what lies in `out`; one of an older version is taken for what that one did.
+        identity: Of this ingest.
+        out: The folder.
+        what: Lies in it, in words.
 
     Raises:
-        DataError: It has; one such file keeps no other recording from being ingested.
+        DataError: The file has changed, or grown; one such file keeps no other recording from being ingested.
+        ConfigError: It is another ingest.
     """
-    changed = {name for name in found.keys() | identity.keys() if found.get(name) != identity.get(name)}
-    if changed == {"source_sha256"}:
+    options = dict(found.get("options") or {})
+    found = {**found, "options": (_BEFORE | options) if options.get("checkpoint") else options}
+    changed = _differing(found, identity)
+    if not changed:
+        return
+    if changed == ["source_sha256"]:
         raise DataError(
             f"{identity['source']} has changed since it was ingested into {out}",
             todo="Remove that folder to ingest it anew; ingest files that still grow as live cameras.",
         )
+    kinds = {
+        "source_sha256": "of another video",
+        "options": "with other options",
+        "versions": "by other versions",
+    }
+    said = [words for name, words in kinds.items() if name in changed] or ["of another kind"]
+    there, here = ({**one.get("options", {}), **one.get("versions", {})} for one in (found, identity))
+    names = _differing(there, here)
+    words = [_word(name, there.get(name)) for name in names]
+    go_on = (
+        f"Go on as it was begun ({', '.join(words)}), or c" if changed == ["options"] and all(words) else "C"
+    )
+    raise ConfigError(
+        f"{out} holds {what} {' and '.join(said)}",
+        expected=", ".join(f"{name} {_shown(here.get(name))}" for name in names),
+        got=", ".join(f"{name} {_shown(there.get(name))}" for name in names),
+        todo=f"{go_on}hoose another folder, or remove that one.",
+    )
+
+
+def _differing(one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
+
+
+def _word(name: str, value: object) -> str:
+    """How to give an option that value; "" for a file, of which only the hash is known."""
+    if isinstance(value, dict) or _is_hash(value):
+        return ""
+    return f"without --{name}" if value is None else f"--{name} {_shown(value)}"
+
+
+def _shown(value: object) -> str:
+    if isinstance(value, dict):
+        return f"{value.get('name')} {_shown(value.get('sha256'))}"
+    if value is None or isinstance(value, bool):
+        return "none" if value is None else str(value).lower()
+    return str(value)[:8] if _is_hash(value) else str(value)
+
+
+def _is_hash(value: object) -> bool:
+    return isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value) is not None
