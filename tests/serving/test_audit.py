@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.serving.conftest import Open, Tokens
 from tests.waiting import PATIENCE_S
 from xreid.core.errors import DataError, XReidError
-from xreid.retrieval.audit import START, AuditLog, audit_of, check, tell_where
+from xreid.retrieval.audit import START, AuditLog, Verdict, audit_of, check, tell_where
 from xreid.serving.config import ServeConfig
 from xreid.serving.site import Site
 
@@ -132,6 +132,53 @@ def test_a_line_longer_than_what_is_read_at_once_is_found_again(tmp_path: Path) 
     log = AuditLog(path)
     assert log.newest(before=None, limit=1)[0]["torn_bytes"] == len(torn)
     assert check(path).broken_at is None
+
+
+@pytest.mark.parametrize("new", ["none", "empty", "written"])
+def test_a_log_that_was_moved_is_followed(tmp_path: Path, new: str) -> None:
+    """As logrotate does, with and without `create`; others may have written into the new file."""
+    path, old = tmp_path / "audit.jsonl", tmp_path / "audit.jsonl.1"
+    log, other = filled(path), AuditLog(path)
+    other.write("bob", "search", {})  # nobody has told `log`
+    end = other.head
+    path.rename(old)
+    if new == "empty":
+        path.touch(mode=0o600)
+    elif new == "written":
+        AuditLog(path).write("root (command line)", "search", {})
+    for one in (log, other, log):
+        one.write("anna", "search", {"found": 7})
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    (continued,) = [line for line in lines if line["what"] == "continued"]
+    assert continued["before"] == {"count": 6, "hash": end.hash}
+    assert continued["n"] == (2 if new == "written" else 1)
+    assert [line["found"] for line in lines if "found" in line] == [7, 7, 7]
+    assert check(old) == Verdict(head=end)
+    assert check(path) == Verdict(head=log.head) == Verdict(head=other.head)
+    assert log.newest(before=None, limit=100) == lines[::-1]
+    assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_log_whose_folder_is_gone_is_not_begun_anew(tmp_path: Path) -> None:
+    log = filled(tmp_path / "state" / "audit.jsonl")
+    (tmp_path / "state").rename(tmp_path / "elsewhere")
+    with pytest.raises(XReidError, match="cannot write the audit log"):
+        log.write("anna", "search", {})
+    (tmp_path / "elsewhere").rename(tmp_path / "state")
+    assert log.write("anna", "search", {}).count == 6
+
+
+def test_the_command_line_goes_on_once_the_server_has_a_new_log(tmp_path: Path) -> None:
+    answers, path = tmp_path / "g" / "answers", tmp_path / "g.serve" / "audit.jsonl"
+    log = filled(path)
+    tell_where(answers, path)
+    path.rename(path.with_suffix(".old"))
+    with pytest.raises(DataError, match="not there"):
+        audit_of(answers)
+    assert log.head.count == 1, "the line that says where it goes on"
+    found = audit_of(answers)
+    assert found is not None
+    assert found.write("root (command line)", "search", {}) == log.head
 
 
 @pytest.mark.parametrize("how", ["cut", "forged"])

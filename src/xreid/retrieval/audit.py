@@ -9,6 +9,9 @@ alone. A server says in the folder of a gallery's answers where its log lies:
 Each line carries the hash of the one
 before it and its own, so that a changed, removed or inserted line shows. Lines cut off at the end do not
 show in the file itself: keep the head (count and hash, `GET /api/v1/audit`) where the server cannot write.
+
+Where the file was moved away, as logrotate does, whoever writes goes on in a new one under the old name. Its
+chain begins anew, with a line "continued" that holds count and hash of the end of the one before.
 """
 
 from __future__ import annotations
@@ -85,15 +88,7 @@ class AuditLog:
         self.path = path
         self._lock, self._closed = threading.RLock(), False
         self._head, self._size = Head(), 0
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            # Unbuffered: what a full disk refuses must not come with the next line.
-            self._file: IO[bytes] = open(path, "a+b", buffering=0, opener=_for_us_alone)  # noqa: SIM115
-        except OSError as error:
-            raise XReidError(
-                f"cannot write the audit log {path}: {error.strerror}",
-                todo="What is not written down is not done: ask who keeps the log, or search on the page.",
-            ) from error
+        self._file = self._opened(make=True)
         with self._alone():
             pass
 
@@ -139,12 +134,50 @@ class AuditLog:
         with self._lock:
             self._wait()
             try:
+                while self._was_moved():
+                    self._follow()
                 if os.fstat(self._file.fileno()).st_size != self._size:
                     self._look_again()
                 yield
             finally:
                 with suppress(OSError):
                     fcntl.flock(self._file.fileno(), fcntl.LOCK_UN)
+
+    def _opened(self, *, make: bool = False) -> IO[bytes]:
+        """The file, made where missing, and its folder where we may `make` that."""
+        try:
+            if make:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+            # Unbuffered: what a full disk refuses must not come with the next line.
+            return open(self.path, "a+b", buffering=0, opener=_for_us_alone)
+        except OSError as error:
+            raise XReidError(
+                f"cannot write the audit log {self.path}: {error.strerror}",
+                todo="What is not written down is not done: ask who keeps the log, or search on the page.",
+            ) from error
+
+    def _was_moved(self) -> bool:
+        """Whether the path names another file than the open one, or none."""
+        try:
+            return not os.path.samestat(os.stat(self.path), os.fstat(self._file.fileno()))
+        except FileNotFoundError:
+            return True
+        except OSError as error:
+            raise XReidError(f"cannot look at the audit log {self.path}: {error.strerror}") from error
+
+    def _follow(self) -> None:
+        """Go on in the file that the path names now, with a line that says where the one before ended."""
+        if os.fstat(self._file.fileno()).st_size != self._size:
+            self._look_again()
+        before, moved = self._head, self._file
+        self._file = self._opened()
+        moved.close()  # with its lock
+        self._wait()
+        self._head, self._size = Head(), 0
+        self._look_again()
+        self._file.seek(0)
+        if before.count and before.hash.encode() not in self._file.read():  # nobody else has said so
+            self._append("xreid", "continued", {"before": {"count": before.count, "hash": before.hash}})
 
     def _wait(self) -> None:
         until = time.monotonic() + _PATIENCE_S
