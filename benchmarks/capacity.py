@@ -14,6 +14,7 @@ GIB = 2**30
 
 
 def main() -> None:
+    """Print a table: cores, tracklets, GiB and seconds of a search, for each number of cameras."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     add = parser.add_argument
     add("--cameras", type=int, nargs="+", default=[10, 1000, 100_000])

@@ -61,6 +61,7 @@ def chosen(seen: list[dict[str, dict[str, float]]]) -> dict[str, Mapping[str, fl
 
 
 def main() -> None:
+    """Print test Rank-1 and mAP, in percent, of the epochs that the three rules choose."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n", 1)[0])
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)

@@ -40,6 +40,7 @@ class Problem:
 
 
 def problem(queries: int, gallery: int, *, width: int) -> Problem:
+    """Queries and a gallery as large as asked: unit vectors around random people, with noise and cameras."""
     generator = np.random.default_rng(0)
     centres = generator.standard_normal((IDENTITIES, width), dtype=np.float32)
     favourite = generator.integers(0, CAMERAS, (IDENTITIES, 3))  # an identity is seen by about three cameras
@@ -56,6 +57,7 @@ def problem(queries: int, gallery: int, *, width: int) -> Problem:
 
 
 def ours(p: Problem, *, block_mib: int = 32) -> list[float]:
+    """What is measured: xreid's ranking and metrics, from vectors to the six means as fractions."""
     from xreid.evaluation.metrics import Side, rank_positives
 
     ranks = rank_positives(
@@ -149,6 +151,7 @@ def peak_mib() -> float:
 
 
 def main() -> int:
+    """Time every contender in seconds and its memory in MiB, in turns; 1 where their metrics differ."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--queries", type=int, default=4584)
@@ -179,6 +182,7 @@ def main() -> int:
 
 
 def report(shape: tuple[int, int, int], seconds: dict[str, list[float]], mib: dict[str, list[float]]) -> None:
+    """Print each contender's seconds, their ratio to xreid's, memory in MiB and GFLOP/s; JSON last."""
     own = statistics.median(seconds["xreid (blocks of 32 MiB)"])
     flops = 2.0 * shape[0] * shape[1] * shape[2]
     rows = []

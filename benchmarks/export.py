@@ -89,6 +89,7 @@ def in_turns(ways: Mapping[str, Way], *, repeats: int) -> dict[str, tuple[float,
 
 
 def main() -> None:
+    """Print frames a second, by clock and by CPU time, of PyTorch and each export, and their ratios."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--scale", choices=SCALES, default="tiny")
     parser.add_argument("--tracklets", type=int, default=16)

@@ -41,6 +41,7 @@ class Archive:
 
     @classmethod
     def load(cls, folder: Path, *, people: slice) -> Archive:
+        """The embeddings of some of the people, in the order of their names."""
         found = EmbeddingSet.load(folder)
         chosen = set(found.table.identities()[people])
         rows = [i for i, row in enumerate(found.table) if row.identity in chosen]

@@ -76,6 +76,7 @@ def _row(number: int, person: int, rng: np.random.Generator) -> Tracklet:
 
 
 def filters() -> dict[str, Filter]:
+    """What is searched in: everything, one modality, one camera, a day, and several conditions at once."""
     return {
         "all": Filter(),
         "modality": Filter(modality=Modality.VISIBLE),
@@ -95,6 +96,7 @@ def memory_mib() -> dict[str, float]:
 
 
 def measure(address: str, rows: int, width: int, *, k: int, queries: int, most: int) -> dict[str, Any]:
+    """Fill a gallery and measure appending (rows/s), opening (s), searches (ms), memory and disk (MiB)."""
     result: dict[str, Any] = {"address": address.split("://")[0] if "://" in address else "folder"}
     result |= {
         "rows": rows,
@@ -141,6 +143,7 @@ def measure(address: str, rows: int, width: int, *, k: int, queries: int, most: 
 
 
 def timings(gallery: Gallery, asked: np.ndarray, rules: Filter, *, k: int) -> dict[str, float]:
+    """Milliseconds of single searches, one after the other: median, best and worst."""
     times = []
     for vector in asked:
         start = time.perf_counter()
@@ -178,6 +181,7 @@ def plan(rows: int, width: int) -> dict[str, Any]:
 
 
 def main() -> int:
+    """Print what was measured, or extrapolated with --plan, as JSON."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--rows", type=int, default=10_000)
     parser.add_argument("--width", type=int, default=2048)

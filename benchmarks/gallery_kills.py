@@ -70,6 +70,7 @@ class Expected:
     begun: set[tuple[str, int]] = field(default_factory=set)
 
     def read(self, lines: list[list[Any]]) -> None:
+        """Take over the lines of a journal: what was begun and what was acknowledged."""
         for word, *rest in lines:
             if word == "begin":
                 self.begun.add((rest[0], rest[1]))
@@ -159,6 +160,7 @@ def run(address: str | None, *, kills: int, longest_s: float, seed: int) -> int:
 
 
 def main() -> int:
+    """Kill and check as often as asked; 1 where anything acknowledged was lost."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--address", default=None, help="default a folder")

@@ -33,6 +33,7 @@ TRACKLETS, CROPS = 3, 6
 
 
 def name_of(number: int) -> str:
+    """The name of a recording, by the time at which it begins."""
     moment = time.strftime("%Y%m%dT%H%M%S", time.gmtime(START + number * ROLL))
     return f"gate_{moment}.000Z"
 
@@ -60,6 +61,7 @@ def make(out: Path, number: int, _: object) -> Path:
 
 
 def crops(place: int) -> list[Crop]:
+    """Six crops, a second apart, of a tracklet that walks right; minute `place` of its recording."""
     begin = place * 60.0
     return [
         Crop(
@@ -77,6 +79,7 @@ def crops(place: int) -> list[Crop]:
 
 
 def main() -> None:
+    """Print, per number of files there, what one more costs in seconds of the processor."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("work", type=Path)
     parser.add_argument("--files", type=int, nargs="+", default=[10, 100, 1000, 5000])
@@ -93,6 +96,7 @@ def main() -> None:
 
 
 def measured(out: Path, files: int, until: int) -> str:
+    """CPU seconds for one more file, after a kill, for reading, for a look-up and for the end, as a line."""
     tables, seconds = GrowingTables(out), list[float]()
     anew, _ = timed(lambda: tables.begin(finished(out), waiting={name_of(files - 1)}))
     for number in range(files, until):
@@ -111,6 +115,7 @@ def measured(out: Path, files: int, until: int) -> str:
 
 
 def timed(function: Callable[[], T]) -> tuple[float, T]:
+    """Seconds of the processor that a call takes, and what it gives."""
     start = time.process_time()  # other work on the machine does not count, nor does waiting for the disk
     result = function()
     return time.process_time() - start, result

@@ -146,6 +146,7 @@ def table(rows: list[dict[str, Any]]) -> str:
 
 
 def main() -> None:
+    """Print a table of the methods: parameters (M), GFLOP, ms a step, tracklets a second."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--scale", choices=SCALES, default="tiny")

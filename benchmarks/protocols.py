@@ -48,6 +48,7 @@ NO_INTERVALS = Bootstrap(resamples=0)
 
 
 def both(embeddings: EmbeddingSet, protocol: Protocol, *, reranking: Reranking | None = None) -> Pair:
+    """Scores as fractions in both directions, I2V and V2I, without intervals."""
     forth, back = (
         evaluate(embeddings, protocol, direction=d, bootstrap=NO_INTERVALS, reranking=reranking)
         for d in (I2V, V2I)
@@ -56,6 +57,7 @@ def both(embeddings: EmbeddingSet, protocol: Protocol, *, reranking: Reranking |
 
 
 def line(name: str, pair: Pair, base: Pair | None = None) -> None:
+    """Print a row: Rank-1 and mAP in percent, the paired change of I2V Rank-1 from the base, sizes."""
     cells = [f"{100 * v:.1f}" for r in pair for v in (r.rank1, r.mean_average_precision)]
     change = ""
     if base is not None and base[0].query_names == pair[0].query_names and same_valid(base[0], pair[0]):
@@ -66,10 +68,12 @@ def line(name: str, pair: Pair, base: Pair | None = None) -> None:
 
 
 def same_valid(a: EvaluationResult, b: EvaluationResult) -> bool:
+    """Whether the same queries are scored, so that the two can be paired."""
     return bool(np.array_equal(a.valid_rows(), b.valid_rows()))
 
 
 def at_least(embeddings: EmbeddingSet, frames: int) -> EmbeddingSet:
+    """Only tracklets of so many frames or more."""
     return embeddings.take([i for i, row in enumerate(embeddings.table) if len(row.frames) >= frames])
 
 
@@ -168,6 +172,7 @@ def raw_lengths(checkpoint: Path, embeddings: EmbeddingSet) -> np.ndarray:
 
 
 def hitsz(sets: Path, checkpoint: Path | None) -> None:
+    """What each difference between HITSZ-VCM's published evaluators does to the scores, a row each."""
     everything = EmbeddingSet.load(sets / "h-chunk-first-6")
     kept = at_least(everything, 12)
     base = both(kept, HITSZ_VCM)
@@ -228,6 +233,7 @@ def own_modality(embeddings: EmbeddingSet, count: int = 20) -> None:
 
 
 def bupt(sets: Path) -> None:
+    """What each difference between BUPTCampus's published evaluators does to the scores, a row each."""
     whole = lists_like_bupt(EmbeddingSet.load(sets / "h-linspace-10"))
     base = both(whole, BUPT_CAMPUS_FULL)
     line("base: `bupt-campus/full-frames10`", base)
@@ -244,6 +250,7 @@ def bupt(sets: Path) -> None:
 
 
 def seeds(folders: Sequence[Path]) -> None:
+    """What taking the best of several seeds by the test adds to Rank-1 (%), and what of it is luck."""
     results = [both(EmbeddingSet.load(folder), HITSZ_VCM)[0] for folder in folders]
     values = [100 * r.rank1 for r in results]
     mean, best = np.mean(values), max(values)
@@ -254,6 +261,7 @@ def seeds(folders: Sequence[Path]) -> None:
 
 
 def main() -> int:
+    """Print the tables of docs/protocols.md from stored embeddings."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("sets", type=Path)
     parser.add_argument("--checkpoint", type=Path)

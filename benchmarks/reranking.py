@@ -28,6 +28,8 @@ PER_PERSON = 10
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
+    """How many queries and gallery tracklets, and how many numbers a vector has."""
+
     queries: int
     gallery: int
     width: int
@@ -55,10 +57,12 @@ def clustered(size: Size) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarra
 
 
 def plain(size: Size, tell: Callable[[str, object], None]) -> None:
+    """Evaluation without re-ranking: seconds, by the clock and of the processor, and peak memory in MiB."""
     _evaluated(size, tell, reranked=False)
 
 
 def reranked(size: Size, tell: Callable[[str, object], None]) -> None:
+    """The same with k-reciprocal re-ranking."""
     _evaluated(size, tell, reranked=True)
 
 
@@ -83,10 +87,12 @@ def _evaluated(size: Size, tell: Callable[[str, object], None], *, reranked: boo
 
 
 def progress(done: int, total: int) -> None:
+    """Say on standard error how many tracklets are done."""
     print(f"\r{done:,} of {total:,}", end="\n" if done == total else "", file=sys.stderr, flush=True)
 
 
 def against_dense(size: Size, tell: Callable[[str, object], None]) -> None:
+    """CPU seconds and MiB of the sparse and the dense formula, and how far their distances differ."""
     from xreid.evaluation.metrics import Side
     from xreid.evaluation.reranking import KReciprocal
 
@@ -156,6 +162,7 @@ def _run(part: Callable, size: Size, answer: multiprocessing.Queue) -> None:
 
 
 def main() -> int:
+    """Run every part in a process of its own and print what each tells."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--gallery", type=int, default=50_000)
     parser.add_argument("--queries", type=int, default=5_000)

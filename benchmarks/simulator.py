@@ -66,6 +66,7 @@ def stages(config: SimulationConfig, walks: int) -> tuple[float, dict[str, float
 
 
 def main() -> None:
+    """Print frames a second by number of workers, and the share of each stage in percent."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -152,6 +152,7 @@ def by_kind(watches: Sequence[Watch], right: set[tuple[str, str]]) -> dict[str, 
 
 
 def main() -> None:
+    """Print and store, for each rate asked for, how many alerts are right and how many people are found."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

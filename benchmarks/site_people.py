@@ -41,6 +41,7 @@ def people_of(site: Path, out: Path, *, subset: str) -> list[Tracklet]:
 
 
 def main() -> None:
+    """Cut the sites' people out of the videos and write them as one archive with a table."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -138,6 +138,7 @@ def summary(lines: list[Line]) -> str:
 
 
 def main() -> None:
+    """Print the false-accept rates, stated and true, in percent, a line for each site, kind and rate."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

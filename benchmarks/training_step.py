@@ -140,6 +140,7 @@ def measure(
 
 
 def main() -> None:
+    """Print seconds a step, frames a second, GFLOP/s and the ratio to the plain way."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--scale", choices=SCALES, default="tiny")
