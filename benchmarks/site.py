@@ -15,7 +15,7 @@ import dataclasses
 import json
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from xreid.core.files import read_json, write_json
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.evaluation.directions import Direction
 from xreid.evaluation.evaluator import evaluate
+from xreid.evaluation.intervals import Bootstrap, estimate, resampled_means
 from xreid.evaluation.metrics import METRICS
 from xreid.evaluation.protocols import protocol_named
 from xreid.evaluation.results import EvaluationResult
@@ -40,6 +41,7 @@ from xreid.retrieval.sources import find_sources
 from xreid.simulation.site import TRUTH, VIDEOS, read_site
 
 DIRECTION = Direction(query=Modality.INFRARED, gallery=Modality.VISIBLE)
+SHOWN = ("Rank-1", "mAP")  # of the same questions
 LEAST_SHARE = 0.5  # of a tracklet's boxes that must be its owner's
 
 
@@ -203,8 +205,16 @@ def search_scores(result: EvaluationResult) -> dict[str, Any]:
     }
 
 
-def same_questions(result: EvaluationResult, cuts: Sequence[Cut], asked: Sequence[tuple[str, int]]) -> dict:
-    """Scores per true infrared passage: its longest tracklet asks; one without a tracklet has failed."""
+def same_questions(
+    result: EvaluationResult, cuts: Sequence[Cut], asked: Mapping[tuple[str, int], str]
+) -> dict[str, Any]:
+    """Scores per true infrared passage: its longest tracklet asks; one without a tracklet has failed.
+
+    Args:
+        result: Of an ingest.
+        cuts: Its tracklets.
+        asked: Video and track of each passage -> the person, of whom intervals are drawn.
+    """
     scores = dict(zip(result.query_names, result.per_query, strict=True))
     longest: dict[tuple[str, int], Cut] = {}
     for cut in cuts:
@@ -216,13 +226,30 @@ def same_questions(result: EvaluationResult, cuts: Sequence[Cut], asked: Sequenc
     for key in asked:
         row = scores.get(longest[key].row.name) if key in longest else None
         values.append(np.zeros(len(METRICS)) if row is None or np.isnan(row).any() else row)
-    mean = np.mean(values, axis=0)
+    found = estimate(np.array(values), list(asked.values()), bootstrap=Bootstrap())
+    places = [METRICS.index(name) for name in SHOWN]
     return {
         "questions": len(asked),
         "without_tracklet": sum(key not in longest for key in asked),
-        "Rank-1": float(mean[METRICS.index("Rank-1")]),
-        "mAP": float(mean[METRICS.index("mAP")]),
+        **{name: dataclasses.asdict(found[name]) for name in SHOWN},
+        "people": list(asked.values()),
+        "by_question": {
+            f"{key[0]} {key[1]}": [float(row[i]) for i in places]
+            for key, row in zip(asked, values, strict=True)
+        },
     }
+
+
+def minus(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """What changed on the same questions, paired, with intervals that draw people."""
+    if ours["by_question"].keys() != theirs["by_question"].keys():
+        raise SystemExit("--against is of other questions: another site")
+    ahead = np.array([np.subtract(v, theirs["by_question"][k]) for k, v in ours["by_question"].items()])
+    draws = resampled_means(ahead, ours["people"], bootstrap=Bootstrap())
+    assert draws is not None
+    low, high = np.quantile(draws, [0.025, 0.975], axis=0)
+    ends = zip(SHOWN, ahead.mean(axis=0), low, high, strict=True)
+    return {name: {"value": float(v), "low": float(a), "high": float(b)} for name, v, a, b in ends}
 
 
 def main() -> None:
@@ -238,6 +265,9 @@ def main() -> None:
         "--by_person",
         choices=("split", "join"),
         help="ingest with the checkpoint too: tracks split where the person changes, or also joined",
+    )
+    parser.add_argument(
+        "--against", type=Path, help="OUT of another run: the differences on the same questions"
     )
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
@@ -272,11 +302,18 @@ def main() -> None:
             "search": search_scores(results[name]),
         }
     valid = dict(zip(results["true"].query_names, results["true"].ranks.counts > 0, strict=True))
-    asked = sorted(
+    people = {(video.name, track): person for video in videos for track, person in video.people.items()}
+    keys = sorted(
         {(c.video, c.owner.track) for c in cuts["true"] if c.owner and valid.get(c.row.name, False)}
     )
+    asked = {key: people[key] for key in keys}
     for name in ("true", "own"):
         report[name]["same_questions"] = same_questions(results[name], cuts[name], asked)
+    if options.against is not None:
+        other = read_json(options.against / "site.json", what="site benchmark")
+        report["own"]["minus_against"] = minus(
+            report["own"]["same_questions"], other["own"]["same_questions"]
+        )
     write_json(options.out / "site.json", report)
     print(json.dumps(report, indent=1))
 

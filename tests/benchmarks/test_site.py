@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.site import Cut, Filmed, modality_scores, purity, same_questions, with_identities
+from benchmarks.site import Cut, Filmed, minus, modality_scores, purity, same_questions, with_identities
 from xreid.core.tracklets import Modality, Tracklet
 from xreid.evaluation.metrics import METRICS
 from xreid.evaluation.tracking import Owner
@@ -71,7 +71,19 @@ def test_modality_by_tracklet_and_by_crop() -> None:
 def test_a_question_without_a_tracklet_has_failed() -> None:
     good = np.ones(len(METRICS))
     result: Any = SimpleNamespace(query_names=("b", "d"), per_query=np.stack([good, good]))
-    found = same_questions(result, CUTS, [("v", 1), ("v", 2)])
+    found = same_questions(result, CUTS, {("v", 1): "p1", ("v", 2): "p2"})
     assert found["without_tracklet"] == 1
-    assert found["Rank-1"] == pytest.approx(0.5)
-    assert found["mAP"] == pytest.approx(0.5)
+    for name in ("Rank-1", "mAP"):
+        assert found[name] == {"value": 0.5, "low": 0.0, "high": 1.0}, "either of two people may be drawn"
+    assert found["by_question"] == {"v 1": [1.0, 1.0], "v 2": [0.0, 0.0]}
+
+
+def test_what_changed_is_paired_by_question() -> None:
+    people = [f"p{i}" for i in range(20)]
+    ours = {"people": people, "by_question": {p: [0.5 + i / 100, 0.7] for i, p in enumerate(people)}}
+    theirs = {"people": people, "by_question": {p: [i / 100, 0.8] for i, p in enumerate(people)}}
+    found = minus(ours, theirs)
+    assert found["Rank-1"] == pytest.approx({"value": 0.5, "low": 0.5, "high": 0.5}), "each by as much"
+    assert found["mAP"] == pytest.approx({"value": -0.1, "low": -0.1, "high": -0.1})
+    with pytest.raises(SystemExit, match="another site"):
+        minus(ours, {"people": ["p0"], "by_question": {"p0": [0.0, 0.0]}})
