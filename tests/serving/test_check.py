@@ -81,6 +81,8 @@ def test_what_the_api_says_where_the_calibration_breaks(opened: Open, tmp_path: 
     assert client.post("/api/v1/watch", json=person).status_code == 201
     client.post("/api/v1/watch-checks")
     assert client.get("/api/v1/alerts").json()[0]["probability"] > 0.5
+    rule = client.get("/api/v1/alerts").json()[0]["cause"]["rule"]
+    assert rule == {"far": 0.001, "calibration": key_of(FULL), "source": FULL.source, "checked": None}
     assert trusting["probability"] > 0.5
     assert trusting["accepted"] is True
     assert trusting["strangers"] is None

@@ -213,6 +213,7 @@ def test_somebody_is_watched_for(chromium: Any, run_server: Start) -> None:
     page.locator("#tabs [data-view=Watch]").click()  # its name has the number of new alerts, by and by
     expect(page.locator(".job")).to_contain_text("lost child")
     expect(page.locator(".hit")).to_have_count(23)
+    expect(page.locator(".hit .cause").first).to_have_text("above -1.000, the least score that was named")
     page.locator(".hit").first.get_by_role("button", name="Wrong").click()
     expect(page.locator(".hit.rejected")).to_have_count(1)
     visit.photo("watch")

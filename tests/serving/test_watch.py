@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from starlette.testclient import TestClient
 
 from tests.serving.conftest import Open
@@ -28,6 +29,11 @@ def test_what_is_there_already_raises_alerts_only_where_asked(
     assert client.post(f"{API}/watch-checks").json()["new"] == 0, "no alert comes twice"
     alerts = client.get(f"{API}/alerts").json()
     assert {alert["person"] for alert in alerts} == {"All"}
+    causes = [alert["cause"] for alert in alerts]
+    assert [one["least"] for one in causes] == pytest.approx([-1.0] * 23)
+    said = {(one["rule"], one["strangers"], one["words"]) for one in causes}
+    assert said == {(None, None, "above -1.000, the least score that was named")}
+    assert [one["passed"] for one in causes] == pytest.approx([alert["score"] for alert in alerts], abs=1e-5)
     assert first["id"] not in [alert["tracklet"]["id"] for alert in alerts]
     said = client.put(f"{API}/alerts/{alerts[0]['id']}", json={"word": "wrong"}).json()
     assert (said["word"], said["by"]) == ("wrong", "local")
@@ -44,7 +50,7 @@ def test_new_tracklets_raise_alerts_by_themselves(opened: Open, world: Any) -> N
     row = client.get(f"{API}/tracklets?limit=1").json()["items"][0]
     assert watch(client, row).status_code == 201
     job = client.post(f"{API}/jobs", json={"kind": "embeddings", "name": "all", "path": "people"}).json()
-    assert waited(client, job["id"])["result"]["alerts"] == 24
+    assert waited(client, job["id"])["result"]["alerts"] == 16, "eight were there: nobody comes twice"
     assert {alert["tracklet"]["set"] for alert in client.get(f"{API}/alerts").json()} == {"all"}
 
 

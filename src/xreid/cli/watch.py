@@ -315,10 +315,13 @@ def _print_alerts(alerts: Sequence[Alert]) -> None:
             f"{alert.score:.3f}",
             "-" if alert.probability is None else f"{alert.probability:.3f}",
             "-" if alert.acknowledged is None else f"{alert.acknowledged.word} ({alert.acknowledged.by})",
+            "-" if alert.cause is None else f"{alert.cause.least:.3f}",
         )
         for alert in alerts
     ]
-    _table(("alert", "person", "tracklet", "camera", "time", "score", "p", "said"), rows)
+    _table(("alert", "person", "tracklet", "camera", "time", "score", "p", "said", "above"), rows)
+    for words in dict.fromkeys(alert.cause.words for alert in alerts if alert.cause is not None):
+        print(words)
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from xreid.core.errors import ConfigError, DataError, ProtocolError, XReidError
 from xreid.core.files import atomic_file
+from xreid.retrieval.alert_cause import Cause
 from xreid.retrieval.answers import changing
 from xreid.retrieval.kept import TRACKLET_ID
 from xreid.retrieval.typed import record
@@ -58,6 +59,7 @@ class Alert:
         score: Mean cosine with the person's examples.
         probability: That it shows the person, at the prior of `check_watch`; None without a calibration.
         raised: When the alert was raised, ISO 8601 UTC.
+        cause: What its score had to be above then; None of alerts from before that was written down.
         acknowledged: The last that was said about it; None: nobody has looked.
     """
 
@@ -71,6 +73,7 @@ class Alert:
     score: float
     probability: float | None
     raised: str
+    cause: Cause | None = None
     acknowledged: Acknowledgement | None = None
 
     def to_json(self) -> dict[str, Any]:
@@ -237,7 +240,7 @@ def _tells_of(text: bytes, tracklets: Collection[str], people: Collection[str], 
 
 
 def _plain_alert(alert: Alert) -> dict[str, Any]:
-    values = {name: value for name, value in vars(alert).items() if name != "acknowledged"}
+    values = {name: value for name, value in asdict(alert).items() if name != "acknowledged"}
     return {"kind": "alert", **values}
 
 

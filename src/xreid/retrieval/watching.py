@@ -20,12 +20,13 @@ from xreid.core.tracklets import Modality
 from xreid.evaluation.calibration import Calibration, require_fits
 from xreid.evaluation.pairs import kind_of
 from xreid.evaluation.several import several, threshold_at
+from xreid.retrieval.alert_cause import Cause, rule_of
 from xreid.retrieval.alerts import Alert, AlertLog, alert_id
 from xreid.retrieval.columns import Filter
 from xreid.retrieval.forgetting import forget_erased
 from xreid.retrieval.gallery import Gallery
 from xreid.retrieval.gallery_rows import Found
-from xreid.retrieval.meaning import Meaning
+from xreid.retrieval.meaning import Meaning, Verdict
 from xreid.retrieval.queries import unit
 from xreid.retrieval.strangers import meaning_of
 from xreid.retrieval.watch import Watched, WatchList, model_of
@@ -160,10 +161,14 @@ def _of_model(gallery: Gallery, person: Watched, model: str) -> Watched:
 
 @dataclass(frozen=True, kw_only=True)
 class _Cut:
-    """A direction float32 [D] of unit length and the least cosine with it."""
+    """A direction float32 [D] of unit length and the least cosine with it.
+
+    `scale` makes a cosine with the direction the mean of those with the examples.
+    """
 
     direction: np.ndarray
     least: float
+    scale: float
 
 
 def _cut(person: Watched, answering: Modality, calibration: Calibration | None) -> _Cut:
@@ -181,8 +186,9 @@ def _cut(person: Watched, answering: Modality, calibration: Calibration | None) 
         least = float(weights @ [threshold_at(kind, person.far) for kind in kinds])
         least += several(calibration, len(kinds), person.far)
     total = weights @ person.vectors
+    length = max(float(np.linalg.norm(total)), 1e-12)
     return _Cut(
-        direction=unit(total.astype(np.float32)), least=least / max(float(np.linalg.norm(total)), 1e-12)
+        direction=unit(total.astype(np.float32)), least=least / length, scale=length / float(weights.sum())
     )
 
 
@@ -191,17 +197,16 @@ def _alerts(gallery: Gallery, person: Watched, meaning: Meaning | None, *, at: s
     if not sets:
         return []
     own = {example.id for example in person.examples if example.id is not None}
-    found = [
-        one
-        for answering in Modality
-        for one in _above(
-            gallery,
-            _cut(person, answering, None if meaning is None else meaning.calibration),
-            Filter(modality=answering, sets=sets),
-            exclude=own,
-        )
-    ]
-    scores, chances = _judged(gallery, person, meaning, found)
+    found, causes = list[Found](), list[Cause]()
+    for answering in Modality:
+        cut = _cut(person, answering, None if meaning is None else meaning.calibration)
+        rule = rule_of(person.far, meaning, {kind_of(one, answering) for one in person.modalities})
+        above = _above(gallery, cut, Filter(modality=answering, sets=sets), exclude=own)
+        found += above
+        causes += [
+            Cause(least=cut.least * cut.scale, passed=one.score * cut.scale, rule=rule) for one in above
+        ]
+    scores, verdicts = _judged(gallery, person, meaning, found)
     return [
         Alert(
             id=alert_id(person.name, person.added, one.entry.id),
@@ -212,10 +217,11 @@ def _alerts(gallery: Gallery, person: Watched, meaning: Meaning | None, *, at: s
             modality=one.entry.tracklet.modality.value,
             start_s=one.entry.tracklet.start_s,
             score=score,
-            probability=chance,
+            probability=None if verdict is None else verdict.probability,
             raised=at,
+            cause=cause if verdict is None else replace(cause, strangers=verdict.strangers),
         )
-        for one, score, chance in zip(found, scores, chances, strict=True)
+        for one, score, verdict, cause in zip(found, scores, verdicts, causes, strict=True)
     ]
 
 
@@ -224,8 +230,8 @@ def _judged(
     person: Watched,
     meaning: Meaning | None,
     found: Sequence[Found],
-) -> tuple[list[float], list[float | None]]:
-    """Mean cosines and probabilities of what was found."""
+) -> tuple[list[float], Sequence[Verdict | None]]:
+    """Mean cosines of what was found, and what they mean."""
     if not found:
         return [], []
     vectors = gallery.vectors([one.entry.id for one in found])
@@ -234,8 +240,7 @@ def _judged(
     if meaning is None:
         return scores, [None] * len(found)
     answering = [one.entry.tracklet.modality for one in found]
-    verdicts = meaning.verdicts(cosines, person.modalities, answering, searched=len(gallery))
-    return scores, [verdict.probability for verdict in verdicts]
+    return scores, meaning.verdicts(cosines, person.modalities, answering, searched=len(gallery))
 
 
 def _above(gallery: Gallery, cut: _Cut, rules: Filter, *, exclude: set[str]) -> list[Found]:

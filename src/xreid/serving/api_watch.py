@@ -7,6 +7,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
+from xreid.retrieval.alert_cause import Cause
 from xreid.retrieval.alerts import Alert
 from xreid.retrieval.watch import Watched
 from xreid.serving.api_search import examples_of
@@ -15,10 +16,12 @@ from xreid.serving.ids import Id
 from xreid.serving.problems import Refusal
 from xreid.serving.schemas import (
     AlertView,
+    CauseView,
     CheckView,
     Name,
     NewWatch,
     NewWord,
+    RuleView,
     TrackletView,
     WatchView,
 )
@@ -139,6 +142,12 @@ def _alert(site: Site, alert: Alert) -> AlertView:
         score=alert.score,
         probability=alert.probability,
         raised=alert.raised,
+        cause=None if alert.cause is None else _cause(alert.cause),
         word=None if said is None else said.word,
         by=None if said is None else said.by,
     )
+
+
+def _cause(cause: Cause) -> CauseView:
+    rule = None if cause.rule is None else RuleView(**vars(cause.rule))
+    return CauseView(**{**vars(cause), "rule": rule, "words": cause.words})

@@ -346,6 +346,25 @@ class CheckView(Model):
     failed: dict[str, str] = Field(description="People who cannot be looked for, and why; the others were")
 
 
+class RuleView(Model):
+    """The calibration of the day, and whether the strangers of the place had set its thresholds."""
+
+    far: float
+    calibration: str = Field(description="SHA-256 of its values")
+    source: str
+    checked: str | None
+
+
+class CauseView(Model):
+    """Why an alert was raised: what its score had to be above then."""
+
+    least: float
+    passed: float
+    strangers: float | None
+    rule: RuleView | None = Field(description="Null where somebody named the least score")
+    words: str
+
+
 class AlertView(Model):
     """A new tracklet that may show a watched person."""
 
@@ -356,6 +375,7 @@ class AlertView(Model):
     score: float
     probability: float | None
     raised: str
+    cause: CauseView | None = Field(description="Null of alerts from before that was written down")
     word: Literal["right", "wrong", "seen"] | None
     by: str | None
 
