@@ -12,8 +12,10 @@ import pytest
 
 from tests.retrieval.sets import make_set
 from xreid.cli.main import main
+from xreid.core.errors import XReidError
 from xreid.retrieval.audit import AuditLog, check
 from xreid.retrieval.gallery import Gallery
+from xreid.retrieval.gallery_receipts import UnfinishedError
 
 pytest.importorskip("fastapi", reason="the extra [serve] is not installed")
 
@@ -116,6 +118,64 @@ def test_what_cannot_be_written_down_is_not_done(
     log.unlink()
     AuditLog(log).close()
     assert main(["gallery", "erase", gallery.address, "a1"]) == 0
+
+
+@pytest.mark.parametrize("kind", ["folder", "lite"])
+@pytest.mark.parametrize("then", ["the same again", "another change"])
+def test_an_erasure_that_failed_in_part_is_written_down_when_it_is_finished(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kind: str, then: str
+) -> None:
+    log, home = tmp_path / "log.jsonl", str(tmp_path / ("g" if kind == "folder" else "g.db"))
+    if kind == "lite":
+        pytest.importorskip("milvus_lite", reason="milvus-lite is not installed")
+    Gallery.create(home).append(make_set(12, seed=0, prefix="a"), name="first")
+    monkeypatch.setenv("XREID_AUDIT", str(log))
+    failing = {
+        "folder": "xreid.retrieval.gallery_folder.FolderStore._left",
+        "lite": "xreid.retrieval.gallery_milvus.MilvusStore._settle",
+    }
+
+    def fail(*_: object) -> None:
+        raise XReidError("the disk is full")
+
+    def left(*_: object) -> list[str]:
+        return ["the disk is full"]
+
+    with monkeypatch.context() as broken:
+        broken.setattr(failing[kind], left if kind == "folder" else fail)
+        assert main(["gallery", "erase", home, "a5"]) == 2
+    told = capsys.readouterr()
+    assert "not finished" in told.out
+    assert "the disk is full" in told.err
+    assert main(["gallery", "receipts", home]) == 0
+    assert "NOT FINISHED" in capsys.readouterr().out
+    again = (
+        ["gallery", "erase", home, "a5"]
+        if then == "the same again"
+        else ["gallery", "label", home, "a1", "--add", "x"]
+    )
+    assert main(again) == 0
+    (receipt,) = Gallery.open(home).receipts()
+    assert receipt.finished
+    lines = lines_of(log)
+    assert [line["what"] for line in lines[:2]] == ["erase asked", "erased in part"]
+    finished = [line for line in lines[2:] if line["what"] == "erasure finished"]
+    assert [(line["receipt"], line["tracklets"]) for line in finished] == [(receipt.id, 1)]
+    assert (lines[-1]["what"] == "erased") == (then == "the same again")
+
+
+def test_a_server_writes_down_what_its_changes_finish(gallery: Gallery, tmp_path: Path) -> None:
+    from xreid.serving.config import ServeConfig
+    from xreid.serving.site import Site
+
+    with pytest.MonkeyPatch.context() as broken:
+        broken.setattr("xreid.retrieval.gallery_folder.FolderStore._left", lambda *_: ["the disk is full"])
+        with pytest.raises(UnfinishedError):
+            gallery.erase(names=["a5"])
+    site = Site.open(ServeConfig(gallery=gallery.address))
+    site.backend.gallery.label([gallery.find("a1").id], add=["x"])
+    assert [line["what"] for line in lines_of(site.audit.path)] == ["erasure finished"]
+    site.close()
 
 
 def test_of_a_set_that_grew_the_log_counts_what_is_new(

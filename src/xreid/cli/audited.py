@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from xreid.cli.search import SearchOptions
     from xreid.retrieval.columns import Filter
-    from xreid.retrieval.gallery import Gallery, StoredSet
+    from xreid.retrieval.gallery import Gallery, Receipt, StoredSet
     from xreid.retrieval.search import SearchResult
 
 
@@ -19,7 +19,7 @@ class Audited:
     """Writes lines about a gallery; nothing where nobody keeps a log.
 
     Args:
-        gallery: The gallery, or its address.
+        gallery: The gallery; erasures that it finishes from now on are written down, too.
         state: Folder of its answers, where they lie elsewhere.
 
     Raises:
@@ -31,6 +31,11 @@ class Audited:
         from xreid.retrieval.audit import audit_of
 
         self._log = audit_of(answers_folder_if_any(gallery, state))
+        gallery.on_finished(self._write_finished)
+
+    def _write_finished(self, receipt: Receipt) -> None:
+        """Append a line for an erasure that had been left unfinished."""
+        self.write("erasure finished", receipt=receipt.id, tracklets=receipt.tracklets)
 
     def write(self, what: str, **details: Any) -> None:
         """Append one line."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 from xreid.cli.audited import Audited
 from xreid.cli.gallery_options import GalleryOptions, RemovalOptions
 from xreid.cli.progress import tracklet_lines, tracklet_progress
-from xreid.core.errors import ConfigError, DataError
+from xreid.core.errors import ConfigError, DataError, XReidError
 
 if TYPE_CHECKING:
     from xreid.core.embeddings import EmbeddingSet
@@ -293,7 +293,10 @@ def _told_if_unfinished(gallery: Gallery, options: RemovalOptions, audit: Audite
         yield
     except UnfinishedError as error:
         audit.write("erased in part", receipt=error.receipt.id, tracklets=error.receipt.tracklets)
-        _tell(gallery, error.receipt, copy=options.receipt)
+        try:
+            _tell(gallery, error.receipt, copy=options.receipt)
+        except XReidError as fault:  # a server that does not answer, for one
+            print(f"gallery {error.receipt.kind}: {fault}", file=sys.stderr)
         raise
 
 

@@ -227,6 +227,10 @@ class Gallery(GalleryAnswers):
             )
         return receipt
 
+    def on_finished(self, tell: Callable[[Receipt], None]) -> None:
+        """Have `tell` called with the receipt of an older, unfinished erasure that a change has finished."""
+        self._store.on_finished = tell
+
     def keep(self, receipt: Receipt) -> None:
         """Keep a receipt that another gallery gave; one that is here already stays, if it can be read."""
         with self._store.changing():

@@ -135,7 +135,9 @@ class FolderStore(FolderAnswers):
 
     def partly(self) -> FolderStore:
         """The same, without sets that cannot be read."""
-        return FolderStore(self.folder, partly=True)
+        store = FolderStore(self.folder, partly=True)
+        store.on_finished = self.on_finished
+        return store
 
     def finish(self, number: str) -> Receipt:
         """Look again whether anything is left of an erasure. Within `changing`."""
@@ -222,9 +224,11 @@ class FolderStore(FolderAnswers):
     def _finish_all(self) -> None:
         for number in self._manifest.unfinished:
             try:
-                self._finish(Receipt.load(self._receipt(number)))
+                finished = self._finish(Receipt.load(self._receipt(number)))
             except XReidError as error:  # `check` and `receipts` say so, too
                 _log.warning("erasure %s is not finished: %s", number, error)
+            else:
+                self.on_finished(finished)
 
     def _finish(self, receipt: Receipt, ids: Collection[str] = ()) -> Receipt:
         """Look whether anything is left, and say in the receipt that nothing is; `ids`: erased just now."""

@@ -44,6 +44,7 @@ class FolderAnswers:
 
     def __init__(self, folder: Path, *, partly: bool = False) -> None:
         self.folder, self._partly = folder, partly
+        self.on_finished: Callable[[Receipt], None] = lambda receipt: None
         self._unread: dict[str, str] = {}
         self._seen: tuple[int, ...] = ()
         self._manifest, self._made_of = Manifest.read(folder), Manifest()

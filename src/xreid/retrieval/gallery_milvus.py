@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from xreid.retrieval.gallery_expression import token
 from xreid.retrieval.gallery_milvus_answers import MilvusAnswers
 from xreid.retrieval.gallery_milvus_rows import make_rows, packed, row_of, unpacked
 from xreid.retrieval.gallery_milvus_view import FORMAT_VERSION, Overview
-from xreid.retrieval.gallery_receipts import Receipt, now
+from xreid.retrieval.gallery_receipts import Receipt, UnfinishedError, now
 from xreid.retrieval.gallery_rows import StoredSet
 from xreid.retrieval.gallery_seen import Seen, plain_seen, seen_by
 
@@ -50,6 +50,7 @@ class MilvusStore(MilvusAnswers):
     def __init__(self, client: MilvusClient, *, address: str, name: str, make: bool) -> None:
         super().__init__(client, address=address, name=name, make=make)
         self._writing = threading.RLock()
+        self.on_finished: Callable[[Receipt], None] = lambda receipt: None
         if make and self._documents.get("gallery", "head") is None:
             self._head(rows=None)
         self._require_format()
@@ -60,7 +61,9 @@ class MilvusStore(MilvusAnswers):
         with self._writing:
             self._look(STRONG)
             for plain in self._documents.all("pending").values():  # of erasures that were killed
-                self._complete(Receipt.of(plain["receipt"], what="an erasure"), plain["ids"])
+                self.on_finished(
+                    self._complete(Receipt.of(plain["receipt"], what="an erasure"), plain["ids"])
+                )
             yield
 
     def add(self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: Mapping[str, Labels]) -> None:
@@ -139,10 +142,17 @@ class MilvusStore(MilvusAnswers):
         self._flush(view.rows)
 
     def erase(self, ids: Collection[str], receipt: Receipt) -> Receipt:
-        """Erase rows; the server drops the files they were in when its own retention is over."""
+        """Erase rows; the server drops the files they were in when its own retention is over.
+
+        Raises:
+            UnfinishedError: The server failed on the way; the next change goes on.
+        """
         self._documents.put("pending", receipt.id, {"receipt": asdict(receipt), "ids": list(ids)})
-        self._documents.flush()
-        return self._complete(receipt, list(ids))
+        try:
+            self._documents.flush()
+            return self._complete(receipt, list(ids))
+        except XReidError as error:
+            raise UnfinishedError(receipt, [str(error)]) from error
 
     def partly(self) -> None:
         """A server answers of all sets, or not at all."""

@@ -154,7 +154,8 @@ class MilvusAnswers(MilvusView):
     def receipts(self, damaged: dict[str, str] | None = None) -> list[Receipt]:
         """What was erased, in order."""
         found = []
-        for name, plain in self._documents.all("receipt").items():
+        begun = {name: plain["receipt"] for name, plain in self._documents.all("pending").items()}
+        for name, plain in {**begun, **self._documents.all("receipt")}.items():
             try:
                 found.append(Receipt.of(plain, what=f"document {name} of {self._address}"))
             except DataError as error:

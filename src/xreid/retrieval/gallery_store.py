@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -19,7 +19,13 @@ from xreid.retrieval.gallery_seen import Seen
 
 
 class Store(Protocol):
-    """Keeps rows. Answers are exact and of one moment; changes are there as a whole or not at all."""
+    """Keeps rows. Answers are exact and of one moment; changes are there as a whole or not at all.
+
+    Attributes:
+        on_finished: Called with the receipt of an older erasure that a change has finished.
+    """
+
+    on_finished: Callable[[Receipt], None]
 
     @property
     def address(self) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -13,6 +14,7 @@ from xreid.core.errors import XReidError
 from xreid.retrieval.audit import AuditLog, tell_where
 from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery_address import Address
+from xreid.retrieval.gallery_receipts import Receipt
 from xreid.retrieval.uploaded_queries import Queries
 from xreid.serving.backend import Backend
 from xreid.serving.clips import Clips
@@ -81,6 +83,7 @@ class Site:
         try:
             audit = AuditLog(state / "audit.jsonl")
             tell_where(backend.answers, audit.path)
+            backend.gallery.on_finished(partial(_write_finished, audit))
             return cls._opened(config, state, backend=backend, tokens=tokens, audit=audit, lock=lock)
         except BaseException:
             lock.close()
@@ -127,6 +130,10 @@ class Site:
         self.jobs.close()
         self.audit.close()
         self.lock.close()
+
+
+def _write_finished(audit: AuditLog, receipt: Receipt) -> None:
+    audit.write("xreid", "erasure finished", {"receipt": receipt.id, "tracklets": receipt.tracklets})
 
 
 def _locked(state: Path) -> IO[str]:
