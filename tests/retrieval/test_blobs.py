@@ -103,3 +103,12 @@ def test_windows_hold_the_blobs_of_the_whole_mask_in_its_order(corner: tuple[int
         np.testing.assert_array_equal(labels[window] == label, blob)
         assert blob.sum() == stats[label, cv2.CC_STAT_AREA]
     assert not list(windows_of(np.zeros((9, 9), np.uint8), min_area=0))
+
+
+def test_a_blob_beyond_65535_others_is_found() -> None:
+    mask = np.zeros((600, 700), np.uint8)
+    mask[:590:2, ::2] = 1
+    mask[-5:, -5:] = 1
+    ((window, blob),) = windows_of(mask, min_area=2)
+    assert blob.sum() == 25
+    assert window == (slice(593, 600), slice(693, 700))

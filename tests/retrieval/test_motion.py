@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -11,7 +12,7 @@ from xreid.core.errors import ConfigError, DataError
 from xreid.retrieval.detections import Boxes, build_detector
 from xreid.retrieval.first_seconds import one_scene
 from xreid.retrieval.frames import open_frames
-from xreid.retrieval.motion import MotionDetector, Shapes, join_parts
+from xreid.retrieval.motion import MotionDetector, Shapes, join_parts, one_thread
 
 
 def _true_box(i: int) -> tuple[float, float, float, float] | None:
@@ -168,3 +169,15 @@ def test_detectors_by_name(tmp_path: Path) -> None:
     hog = build_detector("hog", source=source, every=1, stills=False, weights=None, device="cpu")
     assert hog([wall()])[0].shape[1] == 5
     assert hog([wall(size=(60, 60))])[0].shape == (0, 5)
+
+
+def test_opencv_has_its_threads_again_after_an_ingest_whatever_happened() -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    try:
+        with pytest.raises(KeyError), one_thread():
+            assert cv2.getNumThreads() == 1
+            raise KeyError
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)

@@ -16,6 +16,7 @@ What is left are blobs, and people after `blobs` has cut off darker shadows and 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import ceil
 
 import cv2
 import numpy as np
@@ -36,7 +37,7 @@ _THRESHOLD = 20  # grey levels, in the channel that differs most
 _GREY_THRESHOLD = 12  # of a grey video: clothes are often nearly as grey as the ground in infrared
 _DEVIATIONS = 4.0
 _LOW_THRESHOLD, _LOW_DEVIATIONS = 8, 2.0  # near pixels that surely differ
-_LOW_SHARE = 0.25  # least difference there, over the largest nearby
+_LOW_PART = 4  # of the largest difference nearby: least difference there
 _REACH = 0.06  # of the height of the frame: what is near
 _FIRST_DEVIATION = 6.0  # grey levels
 _ADAPT_S = 20.0  # time constant of learning
@@ -159,7 +160,8 @@ class Background:
         differs = self._differs(distance, grey=grey)
         if not grey:
             where = np.flatnonzero(differs)
-            low, high = ratios(lit.reshape(-1, 3)[where].astype(np.float64), mean.reshape(-1, 3)[where])
+            now, before = (one.reshape(-1, 3)[where].astype(np.float64) for one in (lit, mean))
+            low, high = ratios(now, before)
             shadow = (low > _SHADOW) & (high < 1.05) & (high - low < 0.12)
             differs.reshape(-1)[where[shadow]] = False
         height, width = differs.shape
@@ -175,27 +177,29 @@ class Background:
         shadow or reflection, and stays out. Of stills nothing is known of the noise: what is sure must do.
         """
         least = _GREY_THRESHOLD if grey and not self._fixed else _THRESHOLD
-        surely = (distance > least) & (distance > _DEVIATIONS * self._deviation)
+        levels = distance.astype(np.float32)  # once: comparing numbers of two kinds converts them each time
+        surely = (distance > least) & (levels > _DEVIATIONS * self._deviation)
         if self._fixed:
             return surely
         reach = max(3, round(_REACH * len(distance))) | 1
         around = np.ones((reach, max(3, reach // 2) | 1), np.uint8)
         near = cv2.dilate(cv2.medianBlur(surely.view(np.uint8), 3), around)
         most = np.asarray(cv2.dilate(distance, around))
-        less = (distance > _LOW_THRESHOLD) & (distance > _LOW_DEVIATIONS * self._deviation)
-        return surely | ((np.asarray(near) > 0) & less & (distance > _LOW_SHARE * most))
+        less = (distance > _LOW_THRESHOLD) & (levels > _LOW_DEVIATIONS * self._deviation)
+        return surely | ((np.asarray(near) > 0) & less & (distance > most // _LOW_PART))
 
     def _learn(self, lit: Image, distance: Image, *, mask: Mask, somebody: Mask, left: Mask) -> None:
         assert self._mean is not None
-        self._still = (self._still + 1) * somebody
-        self._left = (self._left + 1) * left
+        for frames, there in ((self._still, somebody), (self._left, left)):
+            frames += 1
+            frames *= there
         around = np.asarray(cv2.dilate(somebody, np.ones((9, 9), np.uint8)), dtype=np.uint8) | mask
-        kept = (around > 0) & (self._still < _PROTECT_S * self._fps)
+        kept = (around > 0) & (self._still < ceil(_PROTECT_S * self._fps))  # whole numbers compare faster
         rate = max(1 / (_ADAPT_S * self._fps), 1 / (self._frames + 1))
         cv2.accumulateWeighted(lit, self._mean, rate, mask=(~kept).view(np.uint8))
         quiet = (~kept & (mask == 0)).view(np.uint8)
         cv2.accumulateWeighted(distance, self._deviation, rate, mask=quiet)
-        gone = self._left >= max(3, _LEFT_S * self._fps)
+        gone = self._left >= max(3, ceil(_LEFT_S * self._fps))
         if gone.any():
             cv2.accumulateWeighted(lit, self._mean, _LEFT_RATE, mask=gone.view(np.uint8))
 
@@ -240,7 +244,7 @@ def _people(blob: Blob, shadow: Blob, *, at: tuple[int, int], cut: bool) -> list
     parts = []
     for one in [blob] if cut else abreast(blob):
         left, top, right, bottom = without_shadow(one, shadow)
-        area = int(one[top:bottom, left:right].sum())
+        area = int(np.count_nonzero(one[top:bottom, left:right]))
         parts.append((at[0] + left, at[1] + top, at[0] + right, at[1] + bottom, area))
     return parts
 

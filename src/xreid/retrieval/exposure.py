@@ -69,5 +69,5 @@ def _median(values: npt.NDArray[np.float32]) -> float:
     half = len(values) // 2
     if len(values) % 2:
         return float(np.partition(values, half)[half])
-    parts = np.partition(values, [half - 1, half])
-    return float((parts[half - 1] + parts[half]) / 2)
+    parts = np.partition(values, half)
+    return float((parts[:half].max() + parts[half]) / 2)

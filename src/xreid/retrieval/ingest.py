@@ -18,7 +18,7 @@ import shutil
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -42,6 +42,7 @@ from xreid.retrieval.frames import Anchor, Continued, FrameSource, open_frames
 from xreid.retrieval.ingest_config import IngestConfig, IngestReport
 from xreid.retrieval.ingest_identity import WORK, finished_report, identity_of, require_same
 from xreid.retrieval.mot import Tracks, read_tracks
+from xreid.retrieval.motion import one_thread
 from xreid.retrieval.one_person import OnePerson, Sorted
 from xreid.retrieval.records import Records
 from xreid.retrieval.segments import WARMUP_S, Segment, SegmentJob
@@ -103,7 +104,8 @@ def ingest_video(
     try:
         job = _Ingest(source, out, config=config, tracks=tracks, identity=identity)
         job.bridge, job.goes_on = bridge, goes_on
-        return job.run(tell=tell, note=note, may_be_empty=may_be_empty)
+        with one_thread() if tracks is None and config.detector == "motion" else nullcontext():
+            return job.run(tell=tell, note=note, may_be_empty=may_be_empty)
     except OSError as error:
         raise XReidError(
             f"cannot write {out}: {error.strerror or error}",

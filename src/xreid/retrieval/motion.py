@@ -8,7 +8,8 @@ and floor, and 46 when helped against both; this gives 6 (docs/footage.md).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import cv2
@@ -52,6 +53,17 @@ class Shapes:
     max_gap: float = 0.06
     max_joined_aspect: float = 3.6
     min_overlap: float = 0.6
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """OpenCV works in this thread alone: its others wait by turning, longer than small pictures take."""
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        yield
+    finally:
+        cv2.setNumThreads(before)
 
 
 class MotionDetector:

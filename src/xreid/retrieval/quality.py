@@ -108,18 +108,24 @@ def hidden_of(boxes: Sequence[XYWH], *, size: tuple[int, int]) -> list[float]:
         boxes: left, top, width, height; of all persons of the frame, clipped to it.
         size: Height and width of the frame.
     """
-    if not boxes:
-        return []
-    corners = np.array(boxes, dtype=np.float64)
-    corners[:, 2:] += corners[:, :2]
+    corners = [(left, top, left + wide, top + tall) for left, top, wide, tall in boxes]
     height, width = size
-    rows, columns = ((np.arange(n) + 0.5) / n for n in _GRID)
     hidden = []
-    for i, (left, top, right, bottom) in enumerate(corners):
-        front = corners[(corners[:, 3] > bottom) & (np.arange(len(corners)) != i)]
-        y = (top + rows * (bottom - top))[:, None, None]
-        x = (left + columns * (right - left))[None, :, None]
-        inside = (x >= front[:, 0]) & (x < front[:, 2]) & (y >= front[:, 1]) & (y < front[:, 3])
+    for one in corners:
+        left, top, right, bottom = one
+        front = [c for c in corners if c[3] > bottom > c[1] and c[0] < right and c[2] > left]
+        share = _covered(one, front) if front else 0.0
         cut = left <= 1 or top <= 1 or right >= width - 1 or bottom >= height - 1
-        hidden.append(round(max(float(inside.any(axis=2).mean()), _CUT if cut else 0.0), 4))
+        hidden.append(round(max(share, _CUT if cut else 0.0), 4))
     return hidden
+
+
+def _covered(box: XYWH, by: Sequence[XYWH]) -> float:
+    """Share of a box's points that lie in one of the others; left, top, right, bottom of each."""
+    left, top, right, bottom = box
+    rows, columns = ((np.arange(n) + 0.5) / n for n in _GRID)
+    others = np.array(by, dtype=np.float64)
+    y = (top + rows * (bottom - top))[:, None, None]
+    x = (left + columns * (right - left))[None, :, None]
+    inside = (x >= others[:, 0]) & (x < others[:, 2]) & (y >= others[:, 1]) & (y < others[:, 3])
+    return float(inside.any(axis=2).mean())

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import islice
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -60,7 +61,8 @@ class Segment:
 
     def to_json(self) -> dict[str, Any]:
         """As plain values."""
-        return {**asdict(self), "tracklets": _rows(self.tracklets), "short": _rows(self.short)}
+        crops = {"tracklets": _rows(self.tracklets), "short": _rows(self.short)}
+        return {**vars(self), "next": asdict(self.next), **crops}  # asdict(self) would copy every crop
 
     @classmethod
     def from_json(cls, value: dict[str, Any]) -> Segment:
@@ -70,10 +72,11 @@ class Segment:
 
 
 _VALUES = [name for name in Crop.__dataclass_fields__ if name != "jpeg"]
+_values = attrgetter(*_VALUES)
 
 
 def _rows(tracklets: dict[str, list[Crop]]) -> dict[str, list[list[float]]]:
-    return {key: [[getattr(crop, n) for n in _VALUES] for crop in crops] for key, crops in tracklets.items()}
+    return {key: [list(_values(crop)) for crop in crops] for key, crops in tracklets.items()}
 
 
 def _crops(tracklets: dict[str, list[list[float]]]) -> dict[str, list[Crop]]:
