@@ -137,7 +137,7 @@ def test_two_hosts_or_two_lengths_are_refused(run_server: Callable[..., Running]
 
 
 def test_crowds_are_told_to_come_back(run_server: Callable[..., Running]) -> None:
-    running = run_server(limits=Limits(connections=3))
+    running = run_server(limits=Limits(connections=3, header_seconds=PATIENCE_S))
     crowd = [connect(running) for _ in range(6)]
     assert b" 503 " in health(running)
     for client in crowd:

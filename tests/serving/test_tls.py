@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.serving.conftest import Open, Running, Tokens
+from tests.waiting import PATIENCE_S
 from xreid.core.embeddings import EmbeddingSet
 from xreid.retrieval.gallery import Gallery
 
@@ -25,7 +26,7 @@ def certificate(tmp_path: Path) -> tuple[Path, Path]:
     cert, key = tmp_path / "cert.pem", tmp_path / "key.pem"
     words = "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=localhost"
     names = ["-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", str(key), "-out", str(cert)]
-    subprocess.run(["openssl", *words.split(), *names], check=True, capture_output=True, timeout=60)
+    subprocess.run(["openssl", *words.split(), *names], check=True, capture_output=True, timeout=PATIENCE_S)
     return cert, key
 
 
@@ -36,7 +37,8 @@ def test_https_with_an_own_certificate(
     cert, key = certificate
     running = run_server(tls_cert=cert, tls_key=key, token_file=tokens.file)
     base = f"https://127.0.0.1:{running.port}"
-    with httpx2.Client(base_url=base, verify=ssl.create_default_context(cafile=str(cert))) as client:
+    knows = ssl.create_default_context(cafile=str(cert))
+    with httpx2.Client(base_url=base, verify=knows, timeout=PATIENCE_S) as client:
         page = client.get("/")
         assert page.status_code == 200
         assert "max-age" in page.headers["strict-transport-security"]
@@ -44,9 +46,10 @@ def test_https_with_an_own_certificate(
         assert begun.status_code == 201
         assert "secure" in begun.headers["set-cookie"].lower().split("; ")
         assert client.get(f"{API}/gallery").json()["tracklets"] == 24, "the cookie comes back over https"
-    with httpx2.Client(base_url=base) as stranger, pytest.raises(httpx2.ConnectError):
+    with httpx2.Client(base_url=base, timeout=PATIENCE_S) as stranger, pytest.raises(httpx2.ConnectError):
         stranger.get("/")
-    with httpx2.Client(base_url=base.replace("https", "http")) as plain, pytest.raises(httpx2.HTTPError):
+    base = base.replace("https", "http")
+    with httpx2.Client(base_url=base, timeout=PATIENCE_S) as plain, pytest.raises(httpx2.HTTPError):
         plain.get("/")
 
 
