@@ -135,7 +135,7 @@ def study(card: Card, methods: Sequence[tuple[str, Sequence[RunScores]]]) -> Stu
 
 def of_one(card: Card) -> Study:
     """What one run says by itself."""
-    name, seed = str(card.trained.get("preset", "model")), int(card.trained.get("seed", 0))
+    name, seed = str(card.trained.get("preset", "model")), int(card.trained.get("seed") or 0)
     return study(card, [(name, [RunScores.of(card, seed=seed)])])
 
 
