@@ -58,7 +58,7 @@ def test_erase_expire_receipts_check(place: Path, capsys: pytest.CaptureFixture[
     make_set(13, seed=0, prefix="a").take([3, 4, 12]).save(place / "cut")
     said = _out(capsys, "gallery add g cut")
     assert "1 tracklet; 1 that were erased here stay out" in said
-    assert "1 of cut is in already" in said
+    assert "1 of cut left out: in already" in said
     again = replace(make_set(12, seed=0, prefix="a").take([3]), pieces=())
     stored = replace(Gallery.open("g").sets[0], key="0" * 16, rows=1, contents=())
     Gallery.open("g").adopt(stored, again, labels={})  # as another gallery's export might

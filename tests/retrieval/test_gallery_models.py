@@ -261,8 +261,8 @@ def test_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     capsys.readouterr()
     assert main(["gallery", "add", home, str(tmp_path / "new" / "live")]) == 0
     told = capsys.readouterr().out
-    assert "3 of live are in already, from the same footage" in told
-    assert "1 of live is erased here, and stay" in told
+    assert "3 of live left out: in already, from the same footage" in told
+    assert "1 of live left out: erased here before" in told
     assert "already: nothing appended" in told
     assert main(["gallery", "check", home]) == 0
 

@@ -95,10 +95,10 @@ class Gallery(GalleryAnswers):
             erased = erased_from(self, others_than=others_than)
             new = lacking(embeddings, fresh=fresh, erased=erased, find=self._in_already)
             if new.there:
-                note(f"{new.there} of {name} {_are(new.there)} in already, from the same footage")
+                note(f"{new.there} of {name} left out: in already, from the same footage")
             if new.embeddings is None:
                 if new.erased:
-                    note(f"{new.erased} of {name} {_are(new.erased)} erased here, and stay out")
+                    note(f"{new.erased} of {name} left out: erased here before")
                 self._store.share(new.shared)
                 return None
             stored = StoredSet(
@@ -334,7 +334,3 @@ class Gallery(GalleryAnswers):
         receipt = receipt_of(request, gone, vectors, gallery=self.address)
         receipt = replace(receipt, unread=self._store.unread())
         return self._store.erase(ids, receipt) if ids and not request.dry_run else receipt
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"
