@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -185,7 +186,8 @@ class _Slot(threading.Thread):
         self._stopped = True
         process, self._process = self._process, None
         if process is not None:
-            _stream(process.stdin).close()
+            with contextlib.suppress(OSError):  # it died before it read what it was sent last
+                _stream(process.stdin).close()
             try:
                 process.wait(10)
             except subprocess.TimeoutExpired:
