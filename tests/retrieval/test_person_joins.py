@@ -18,11 +18,14 @@ from xreid.core.tracklets import Modality
 from xreid.data import open_archive
 from xreid.evaluation.calibration import Threshold
 from xreid.retrieval import person_joins as module
+from xreid.retrieval import person_switches
+from xreid.retrieval.crops import Crop, frame_file
 from xreid.retrieval.ingest import ingest_video
 from xreid.retrieval.ingest_config import IngestConfig, SourceOptions
 from xreid.retrieval.ingest_identity import require_same
 from xreid.retrieval.many import ingest_recordings
 from xreid.retrieval.moments import moments, tracks_of
+from xreid.retrieval.one_person import OnePerson
 from xreid.retrieval.person_joins import limit_of
 from xreid.retrieval.sources import find_sources
 
@@ -279,3 +282,33 @@ def test_a_walk_put_together_goes_on_in_the_next_file(tmp_path: Path) -> None:
     assert len(red.frames) > 70
     broke_off, went_on = tracks_of(moments(tmp_path / "out", red.name))
     assert went_on.first.source == broke_off.last.source != went_on.last.source, "the cut itself parts nobody"
+
+
+def test_killed_after_a_box_that_changed_its_person_was_mended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Track 1 jumps to somebody else at frame 9, and whom it followed goes on as track 2 while it does."""
+    frames = {"v-0001": range(1, 17), "v-0002": range(11, 16)}
+    tracks = {
+        name: [Crop(frame=f, x=0, y=0, width=9, height=9, score=1, time_s=f / 10, chroma=9) for f in numbers]
+        for name, numbers in frames.items()
+    }
+    for name, numbers in frames.items():
+        for number in numbers:
+            (tmp_path / frame_file(name, number)).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / frame_file(name, number)).write_text(f"{name} {number}")
+    joined = {("v-0001", "v-0002"): 0.9}
+    monkeypatch.setattr(person_switches, "person_cuts", lambda *_, **__: {"v-0001": [9]})
+    monkeypatch.setattr(module, "person_joins", lambda *_, **__: joined)
+    work = tmp_path / ".ingest"
+    sorting = OnePerson(out=tmp_path, work=work, config=_config(), prefix="v")
+    for _ in range(2):  # killed after the first time
+        found = sorting.tracklets(tracks, changes=[], begun=(), next_id=3)
+        assert {name: [crop.frame for crop in rows] for name, rows in found.crops.items()} == {
+            "v-0001": [*range(1, 9), *range(11, 16)],
+            "v-0003": list(range(9, 17)),
+        }
+        for name, rows in found.crops.items():
+            for crop in rows:
+                of = "v-0002" if name == "v-0001" and crop.frame > 8 else "v-0001"
+                assert (tmp_path / frame_file(name, crop.frame)).read_text() == f"{of} {crop.frame}"

@@ -76,7 +76,8 @@ class OnePerson:
         cuts, persons = self._cuts(tracks, changes)
         numbers = count(next_id)
         pieces = cut_up(tracks, cuts, new_name=lambda: f"{self.prefix}-{next(numbers):04d}")
-        move_crops(self.out, pieces)
+        if not self._joined.is_file():  # else they lie there, and others' in the places that they left
+            move_crops(self.out, pieces)
         scores = self._joins(pieces, changes, begun)
         joins = {after: before for before, after in scores}
         move_together(self.out, pieces.crops, joins)
@@ -87,6 +88,10 @@ class OnePerson:
             since[first] = max(since.get(first, 0.0), begins.time_s)
             cosines[first][begins.frame] = cosine
         return Sorted(crops=put_together(pieces.crops, joins), counts=counts, since=since, cosines=cosines)
+
+    @property
+    def _joined(self) -> Path:
+        return self.work / "joined.json"
 
     def _cuts(self, tracks: Tracks, changes: Sequence[int]) -> tuple[Cuts, int]:
         """Where tracks are cut, and how often for another person."""
@@ -104,7 +109,7 @@ class OnePerson:
 
     def _joins(self, pieces: Pieces, changes: Sequence[int], begun: Collection[str]) -> Scores:
         """Which tracklets go on from which, and how alike they are; given tracks are taken at their word."""
-        config, file = self.config, self.work / "joined.json"
+        config, file = self.config, self._joined
         if config.checkpoint is None or not config.join or config.stills or config.tracks is not None:
             return {}
         if not file.is_file():
