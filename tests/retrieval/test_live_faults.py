@@ -3,7 +3,7 @@
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
@@ -292,22 +292,25 @@ def test_a_clock_that_jumps_begins_a_new_file(tmp_path: Path, monkeypatch: pytes
     assert closed == [1004.0], "what follows is another file, from its first key frame on"
 
 
+@pytest.mark.parametrize(
+    "order", [range(13), (0, 2, 1, 4, 3, 6, 5, 8, 7, 9, 10, 11, 12)], ids=["in order", "with B frames"]
+)
 def test_on_a_busy_machine_too_the_packets_that_lay_ready_are_older_than_now(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    order: Sequence[int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ten pictures a second; ten lie ready and each takes 20 ms to get, the next one is waited for."""
     clock = [1000.0]
     monkeypatch.setattr(recorder_module, "time", SimpleNamespace(time=lambda: clock[0]))
 
     def demux(_: Any) -> Iterator[Any]:
-        for number in range(13):
-            clock[0] += 0.02 if number < 10 else 0.08
+        for place, number in enumerate(order):
+            clock[0] += 0.02 if place < 10 else 0.08
             yield SimpleNamespace(pts=100 * number, size=9, is_keyframe=number == 0)
 
     video = SimpleNamespace(time_base=0.001)
     container = SimpleNamespace(streams=SimpleNamespace(video=[video]), demux=demux)
     timed = [at for _, at in _recorder(YARD, tmp_path)._timed(container)]
-    assert timed == pytest.approx([1000.28 + 0.1 * (number - 10) for number in range(13)])
+    assert timed == pytest.approx([1000.28 + 0.1 * (number - 10) for number in order])
 
 
 def test_a_clock_that_was_put_back_overwrites_nothing(tmp_path: Path) -> None:

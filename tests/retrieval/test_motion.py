@@ -181,3 +181,18 @@ def test_opencv_has_its_threads_again_after_an_ingest_whatever_happened() -> Non
         assert cv2.getNumThreads() == 2
     finally:
         cv2.setNumThreads(before)
+
+
+def test_of_two_ingests_at_once_the_last_gives_opencv_its_threads_again() -> None:
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(2)
+    first, last = one_thread(), one_thread()
+    try:
+        first.__enter__()
+        last.__enter__()
+        first.__exit__(None, None, None)
+        assert cv2.getNumThreads() == 1, "the other one is still at it"
+        last.__exit__(None, None, None)
+        assert cv2.getNumThreads() == 2
+    finally:
+        cv2.setNumThreads(before)

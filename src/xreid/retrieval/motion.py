@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from threading import Lock
 
 import cv2
 import numpy as np
@@ -55,15 +56,26 @@ class Shapes:
     min_overlap: float = 0.6
 
 
+_LOCK = Lock()
+_BEFORE: list[int] = []  # threads that OpenCV had, for each that is at it
+
+
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """OpenCV works in this thread alone: its others wait by turning, longer than small pictures take."""
-    before = cv2.getNumThreads()
-    cv2.setNumThreads(1)
+    """OpenCV works in this thread alone: its others wait by turning, longer than small pictures take.
+
+    That holds for the whole process; of several at once whoever leaves last gives it its threads again.
+    """
+    with _LOCK:
+        _BEFORE.append(_BEFORE[0] if _BEFORE else cv2.getNumThreads())
+        cv2.setNumThreads(1)
     try:
         yield
     finally:
-        cv2.setNumThreads(before)
+        with _LOCK:
+            before = _BEFORE.pop()
+            if not _BEFORE:
+                cv2.setNumThreads(before)
 
 
 class MotionDetector:

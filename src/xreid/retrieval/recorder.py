@@ -258,7 +258,8 @@ def _burst(packets: Iterator[Any], unit_s: float) -> tuple[list[Any], float]:
     for packet in packets:
         now = time.time()
         found.append(packet)
-        own_s = (_stamp(packet) - _stamp(found[-2])) * unit_s if len(found) > 1 else math.inf
+        # with frames that are told by later ones the stamps go back, too
+        own_s = abs(_stamp(packet) - _stamp(found[-2])) * unit_s if len(found) > 1 else math.inf
         if now - before > max(_READY_S, _READY_SHARE * own_s) or len(found) >= _MOST_READY:
             return found, now
         before = now
