@@ -199,6 +199,13 @@ def test_a_folder_from_before_there_was_a_choice_goes_on_without_joins(tmp_path:
             "of another video and with other options; .*. Choose",
         ),
         ({"format": 1}, "of another kind. Choose"),
+        ({"source": "y"}, "an ingest of a video of another name; expected source x; got source y. Choose"),
+        (
+            {"source": "y", "source_sha256": "0"},
+            "an ingest of another video; expected source x; got source y. Choose",
+        ),
+        ({"before": "y"}, "after another video; expected before none; got before y. Choose"),
+        ({"options": {"place": "my yard"}}, "as it was begun \\(--place 'my yard'\\), or"),
     ],
 )
 def test_what_differs_is_said(change: dict[str, Any], told: str) -> None:
@@ -210,7 +217,8 @@ def test_what_differs_is_said(change: dict[str, Any], told: str) -> None:
         "join": True,
         "join_score": None,
     }
-    identity = {"format": 2, "source_sha256": "1", "options": options, "versions": {"av": "2"}, "source": "x"}
+    identity = {"format": 2, "source_sha256": "1", "source": "x", "before": None, "options": options}
+    identity |= {"versions": {"av": "2"}}
     require_same(identity, identity, Path("out"), what="an ingest")
     found = {
         name: {**value, **change.get(name, {})} if isinstance(value, dict) else change.get(name, value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import shutil
 from dataclasses import asdict
 from importlib.metadata import version
@@ -106,11 +107,20 @@ def require_same(found: dict[str, Any], identity: dict[str, Any], out: Path, *, 
         )
     kinds = {
         "source_sha256": "of another video",
+        "source": "of a video of another name",
+        "before": "after another video",
         "options": "with other options",
         "versions": "by other versions",
     }
+    if "source_sha256" in changed:
+        del kinds["source"]
     said = [words for name, words in kinds.items() if name in changed] or ["of another kind"]
-    there, here = ({**one.get("options", {}), **one.get("versions", {})} for one in (found, identity))
+    there, here = (
+        {name: one.get(name) for name in ("source", "before")}
+        | one.get("options", {})
+        | one.get("versions", {})
+        for one in (found, identity)
+    )
     names = _differing(there, here)
     words = [_word(name, there.get(name)) for name in names]
     go_on = (
@@ -132,7 +142,7 @@ def _word(name: str, value: object) -> str:
     """How to give an option that value; "" for a file, of which only the hash is known."""
     if isinstance(value, dict) or _is_hash(value):
         return ""
-    return f"without --{name}" if value is None else f"--{name} {_shown(value)}"
+    return f"without --{name}" if value is None else f"--{name} {shlex.quote(_shown(value))}"
 
 
 def _shown(value: object) -> str:
