@@ -271,6 +271,9 @@ def main() -> None:
     )
     parser.add_argument("--jobs", type=int, default=1)
     options = parser.parse_args()
+    other = None  # read before hours of work
+    if options.against is not None:
+        other = read_json(options.against / "site.json", what="site benchmark")
     videos = filmed(options.site)
     own, true = options.out / "own", options.out / "true"
     config = IngestConfig(
@@ -309,8 +312,7 @@ def main() -> None:
     asked = {key: people[key] for key in keys}
     for name in ("true", "own"):
         report[name]["same_questions"] = same_questions(results[name], cuts[name], asked)
-    if options.against is not None:
-        other = read_json(options.against / "site.json", what="site benchmark")
+    if other is not None:
         report["own"]["minus_against"] = minus(
             report["own"]["same_questions"], other["own"]["same_questions"]
         )
