@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +20,10 @@ from xreid.core.embeddings import EmbeddingSet
 from xreid.core.errors import DataError
 from xreid.core.tracklets import Modality, Tracklet, TrackletTable
 from xreid.inference.growth import grown, look
-from xreid.retrieval.gallery import Gallery, Receipt
+from xreid.retrieval.gallery import Entry, Gallery, Receipt
 from xreid.retrieval.gallery_again import embed_again
 from xreid.retrieval.gallery_check import check_gallery
+from xreid.retrieval.gallery_rows import footage_of
 from xreid.retrieval.queries import queries_from_set
 
 DATE = 1_790_000_000.0  # Unix seconds
@@ -297,3 +298,90 @@ def test_as_long_as_a_receipt_cannot_be_read_nothing_is_appended(
     assert gallery.receipts() == [receipt], "an export brings it back"
     assert gallery.append(again, name="again") is None
     assert gallery.append(more, name="live") is None
+
+
+def test_who_stayed_out_of_a_set_of_which_others_came_in_can_be_said_to_be_another(
+    changed: Gallery, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    archive = embed("b", [row(i) for i in range(8)], tmp_path / "x", root="/x", shown="other people")
+    stored = changed.append(archive, name="archive")
+    assert stored is not None
+    assert (stored.rows, stored.erased) == (6, 2)
+    (receipt,) = changed.receipts()
+    assert "2 tracklets stay out because they say the same of their footage as some" in caplog.text
+    assert f"--others_than {receipt.id}" in caplog.text, "and how they come in"
+    before = len(changed)
+    rest = changed.append(archive, name="archive", others_than=[receipt.id])
+    assert rest is not None
+    assert rest.rows == 2
+    assert changed.append(archive, name="archive", others_than=[receipt.id]) is None, "nobody comes twice"
+    assert changed.append(archive, name="archive") is None
+    assert len(changed) == before + 2
+
+
+def test_who_stayed_out_of_a_folder_that_grew_can_be_said_to_be_another(
+    changed: Gallery, tmp_path: Path
+) -> None:
+    """Two pieces that come in at once, of the first of which nobody does."""
+    first = embed("b", [row(1), row(6)], tmp_path / "x", root="/x", shown="other people")
+    whole = embed("b", [row(1), row(6), row(20)], tmp_path / "x", root="/x", shown="other people")
+    stored = changed.append(whole, name="x")
+    assert stored is not None
+    assert (stored.rows, stored.erased) == (1, 2)
+    assert changed.append(first, name="x") is None, "held by now"
+    (receipt,) = changed.receipts()
+    rest = changed.append(whole, name="x", others_than=[receipt.id])
+    assert rest is not None
+    assert rest.rows == 2
+    assert changed.append(whole, name="x", others_than=[receipt.id]) is None
+    changed.remove(stored.key)
+    again = changed.append(whole, name="x")
+    assert again is not None
+    assert again.rows == 1
+    assert list(check_gallery(changed)) == []
+
+
+def test_names_that_repeat_every_day_are_not_all_looked_at(
+    gallery: Gallery, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def day(number: int) -> list[Tracklet]:
+        start = DATE + number * DAY
+        return [replace(row(i, start_s=start + 10 * i), source=f"{number}.mp4") for i in range(5)]
+
+    for number in range(6):
+        made = embed("a", day(number), tmp_path / f"{number}", root=f"/{number}")
+        assert gallery.append(made, name=f"{number}") is not None
+    looked = list[str]()
+    walk = gallery.walk
+
+    def counted(rules: object = None) -> Iterator[Entry]:
+        for entry in walk(rules):  # type: ignore[arg-type]
+            looked.append(entry.id)
+            yield entry
+
+    monkeypatch.setattr(gallery, "walk", counted)
+    again = embed("a", day(3), tmp_path / "again", root="/3", rounding=5)
+    assert gallery.append(again, name="again") is None, "they are found all the same"
+    assert len(looked) == 5
+
+
+def test_who_was_erased_is_known_whatever_moved_and_however_the_start_is_written() -> None:
+    one = replace(row(1), start_s=None, end_s=None)
+    kept = replace(one, frames=tuple(f"/old/{frame}" for frame in one.frames))
+    moved = replace(one, frames=tuple(f"/new/disk/{frame}" for frame in one.frames))
+    other = replace(one, frames=tuple(f"/new/other/{frame}/x.jpg" for frame in one.frames))
+    assert footage_of(kept) == footage_of(moved) != footage_of(other)
+    assert footage_of(row(1, start_s=10)) == footage_of(row(1, start_s=10.0))
+
+
+class _Long(tuple[str, ...]):
+    def __contains__(self, one: object) -> bool:
+        raise AssertionError("it is gone through for every row")
+
+
+def test_a_receipt_of_many_is_not_gone_through_for_every_row(gallery: Gallery, tmp_path: Path) -> None:
+    gallery.append(embed("a", [row(i) for i in range(3)], tmp_path / "a"), name="live")
+    receipt = gallery.erase(names=["gate-0001"])
+    many = replace(receipt, names=_Long(receipt.names), footage=_Long(receipt.footage))
+    assert [many.is_of_footage(row(i)) for i in range(3)] == [False, True, False]
+    assert [many.is_of(row(i).name) for i in range(3)] == [False, True, False]

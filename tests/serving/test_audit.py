@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import json
+import os
 from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from pathlib import Path
@@ -157,6 +160,33 @@ def test_a_log_that_was_moved_is_followed(tmp_path: Path, new: str) -> None:
     assert check(path) == Verdict(head=log.head) == Verdict(head=other.head)
     assert log.newest(before=None, limit=100) == lines[::-1]
     assert path.stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("hindered", ["held", "full"])
+def test_a_log_that_cannot_be_followed_at_once_is_followed_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hindered: str
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = filled(path)
+    end = log.head
+    path.rename(tmp_path / "audit.jsonl.1")
+    with monkeypatch.context() as broken, open(path, "a") as other:
+        if hindered == "held":
+            broken.setattr("xreid.retrieval.audit._PATIENCE_S", 0.0)
+            fcntl.flock(other, fcntl.LOCK_EX)
+        else:
+            broken.setattr("os.fsync", _full)
+        with pytest.raises(XReidError, match="does not let go" if hindered == "held" else "No space"):
+            log.write("anna", "search", {})
+    log.write("anna", "search", {"found": 7})
+    first, second = [json.loads(line) for line in path.read_text().splitlines()]
+    assert (first["what"], first["before"]) == ("continued", {"count": end.count, "hash": end.hash})
+    assert second["found"] == 7
+    assert check(path) == Verdict(head=log.head)
+
+
+def _full(_: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_a_log_whose_folder_is_gone_is_not_begun_anew(tmp_path: Path) -> None:

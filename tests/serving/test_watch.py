@@ -50,7 +50,9 @@ def test_new_tracklets_raise_alerts_by_themselves(opened: Open, world: Any) -> N
     row = client.get(f"{API}/tracklets?limit=1").json()["items"][0]
     assert watch(client, row).status_code == 201
     job = client.post(f"{API}/jobs", json={"kind": "embeddings", "name": "all", "path": "people"}).json()
-    assert waited(client, job["id"])["result"]["alerts"] == 16, "eight were there: nobody comes twice"
+    result = waited(client, job["id"])["result"]
+    assert result["alerts"] == 16, "eight were there: nobody comes twice"
+    assert result["left_out"] == ["8 of all left out: in already, from the same footage"]
     assert {alert["tracklet"]["set"] for alert in client.get(f"{API}/alerts").json()} == {"all"}
 
 

@@ -169,15 +169,20 @@ class AuditLog:
         """Go on in the file that the path names now, with a line that says where the one before ended."""
         if os.fstat(self._file.fileno()).st_size != self._size:
             self._look_again()
-        before, moved = self._head, self._file
+        before, size, moved = self._head, self._size, self._file
         self._file = self._opened()
+        try:
+            self._wait()
+            self._head, self._size = Head(), 0
+            self._look_again()
+            self._file.seek(0)
+            if before.count and before.hash.encode() not in self._file.read():  # nobody else has said so
+                self._append("xreid", "continued", {"before": {"count": before.count, "hash": before.hash}})
+        except BaseException:  # the next line tries again
+            self._file.close()
+            self._file, self._head, self._size = moved, before, size
+            raise
         moved.close()  # with its lock
-        self._wait()
-        self._head, self._size = Head(), 0
-        self._look_again()
-        self._file.seek(0)
-        if before.count and before.hash.encode() not in self._file.read():  # nobody else has said so
-            self._append("xreid", "continued", {"before": {"count": before.count, "hash": before.hash}})
 
     def _wait(self) -> None:
         until = time.monotonic() + _PATIENCE_S

@@ -88,7 +88,7 @@ class Gallery(GalleryAnswers):
         marks = valid_labels(labels)
         with self._store.changing():
             fresh = not_held(embeddings, known=self.sets, shared=self._store.shared())
-            if not fresh:
+            if not fresh and not others_than:
                 return None
             if self.origin is not None:
                 require_same_origin(self.origin, embeddings.origin)

@@ -8,6 +8,7 @@ Whoever was erased is known by his vector, or, whatever model made that, by what
 from __future__ import annotations
 
 import logging
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -16,8 +17,9 @@ import numpy as np
 
 from xreid.core.embeddings import EmbeddingSet, Piece, content_key
 from xreid.core.errors import DataError
+from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import Tracklet
-from xreid.retrieval.columns import Filter
+from xreid.retrieval.columns import UNIX_FROM_S, Filter
 from xreid.retrieval.engine import Vectors
 from xreid.retrieval.gallery_answers import GalleryAnswers
 from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector
@@ -67,21 +69,33 @@ class Erased:
         """Those rows of a set that were erased, by their vector or by what they say of their footage."""
         vectors = {vector for receipt in self.receipts for vector in receipt.vectors}
         asked = [receipt for receipt in self.receipts if receipt.id not in self.others_than]
-        found, by_name = set[int](), Counter[str]()
+        found, by_name, by_footage = set[int](), Counter[str](), Counter[str]()
         for row in rows if self.receipts else ():
             said = next((one for one in asked if one.is_of_footage(embeddings.table[row])), None)
             if vectors and hash_of_vector(embeddings.vectors[row]) in vectors:
                 found.add(row)
             elif said is not None:
                 found.add(row)
-                by_name.update([said.id] if said.knows_names_alone else [])
+                (by_name if said.knows_names_alone else by_footage).update([said.id])
         for receipt, count in by_name.items():
             _log.warning(
                 "%d tracklets stay out because receipt %s, by an older version, knows who was erased by name "
                 "alone; where they are others, append them with --others_than %s",
                 *(count, receipt, receipt),
             )
+        if by_footage:
+            _log.warning(
+                "%d tracklets stay out because they say the same of their footage as some that were erased "
+                "(name, modality, camera, recording, start); where they are others, append them with "
+                "--others_than %s",
+                *(by_footage.total(), " ".join(sorted(by_footage))),
+            )
         return found
+
+    def freed(self, embeddings: EmbeddingSet, rows: Iterable[int]) -> set[int]:
+        """Those rows of a set that would stay out, had nobody said that a receipt is of others."""
+        asked = [receipt for receipt in self.receipts if receipt.id in self.others_than]
+        return {row for row in rows if any(one.is_of_footage(embeddings.table[row]) for one in asked)}
 
 
 def erased_from(gallery: GalleryAnswers, *, others_than: Collection[str] = ()) -> Erased:
@@ -125,6 +139,9 @@ def lacking(
         find: Which rows are in the gallery already.
     """
     rows = [row for some in fresh.values() for row in some]
+    # Of what came in before: who stayed out then.
+    freed = erased.freed(embeddings, sorted(set(range(len(embeddings))) - set(rows)))
+    rows = sorted({*rows, *freed})
     gone = erased.rows(embeddings, rows)
     there = find(embeddings, [row for row in rows if row not in gone])
     stay = [row for row in rows if row not in gone and row not in there]
@@ -139,7 +156,9 @@ def lacking(
     keys = tuple(key for key in fresh if key not in shared)
     whole = len(stay) == len(embeddings)
     new = replace(embeddings, pieces=()) if whole else embeddings.take(stay)
-    key = content_key(new) if embeddings.pieces or len(stay) < len(rows) else keys[0]
+    key = content_key(new) if embeddings.pieces or freed or len(stay) < len(rows) else keys[0]
+    if freed:  # a set may hold the key of just these rows, which it has not
+        key = sha256_of_value([key, sorted(erased.others_than)])[:16]
     added = {one: (*sets, key) for one, sets in shared.items() if set(stay) & set(fresh[one])}
     return replace(left_out, key=key, keys=keys, embeddings=new, shared={**shared, **added})
 
@@ -179,7 +198,7 @@ def in_already(embeddings: EmbeddingSet, rows: Sequence[int], *, gallery: Galler
         places = {embeddings.table[row].name: row for row in rows[start : start + _CHUNK]}
         entries = [
             entry
-            for entry in gallery.walk(Filter(names=tuple(places)))
+            for entry in gallery.walk(_alike([embeddings.table[row] for row in places.values()]))
             if _says_the_same(entry.tracklet, embeddings.table[places[entry.tracklet.name]])
         ]
         if entries:
@@ -188,6 +207,20 @@ def in_already(embeddings: EmbeddingSet, rows: Sequence[int], *, gallery: Galler
             for entry in (one for one, same in zip(entries, close, strict=True) if same):
                 found.setdefault(places[entry.tracklet.name], entry)
     return found
+
+
+def _alike(rows: Sequence[Tracklet]) -> Filter:
+    """What passes rows that say the same as one of these, and few others: names repeat from day to day."""
+    sources = {row.source for row in rows}
+    times = [row.start_s for row in rows] + [row.end_s for row in rows if row.end_s is not None]
+    known = [one for one in times if one is not None and math.isfinite(one)]
+    timed = len(known) == len(times) and len({one >= UNIX_FROM_S for one in known}) == 1
+    return Filter(
+        names=tuple(row.name for row in rows),
+        sources=() if None in sources else tuple(sorted(str(one) for one in sources)),
+        from_s=min(known) if timed else None,
+        to_s=max(known) if timed else None,
+    )
 
 
 def _says_the_same(first: Tracklet, second: Tracklet) -> bool:

@@ -13,6 +13,7 @@ import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -81,7 +82,7 @@ class Receipt:
 
     def is_of(self, name: str) -> bool:
         """Whether a tracklet of that name is among those erased."""
-        return hashed(name, salt=self.salt) in self.names
+        return hashed(name, salt=self.salt) in self._names
 
     def is_of_footage(self, row: Tracklet) -> bool:
         """Whether a row tells of footage that was erased, whatever model made the vector beside it.
@@ -90,13 +91,22 @@ class Receipt:
         held to be his, unless a date says otherwise; and of what was too old only what is by its date.
         """
         if self.footage or not self.names:
-            return hashed(footage_of(row), salt=self.salt) in self.footage
+            return hashed(footage_of(row), salt=self.salt) in self._footage
         return not self._surely_other(row) and self.is_of(row.name)
 
     @property
     def knows_names_alone(self) -> bool:
         """Whether an older version wrote it."""
         return bool(self.names) and not self.footage
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        """`names`, of which there may be a hundred thousand."""
+        return frozenset(self.names)
+
+    @cached_property
+    def _footage(self) -> frozenset[str]:
+        return frozenset(self.footage)
 
     def _surely_other(self, row: Tracklet) -> bool:
         start, end = row.start_s, row.end_s if row.end_s is not None else row.start_s

@@ -136,9 +136,13 @@ def row_id(key: str, name: str) -> str:
 def footage_of(row: Tracklet) -> str:
     """What a row says of its footage, whatever model embeds it; the same when frames join it at its end.
 
-    Name, modality, camera, recording and start, or, where nothing says a start, the folder of its frames.
+    Name, modality, camera, recording and start, or, where nothing says a start, the folder of its frames; of
+    an absolute one its name alone, since it may be moved.
     """
-    begins = row.frames[0].rpartition("/")[0] if row.start_s is None else row.start_s
+    folder = row.frames[0].rpartition("/")[0]
+    begins = float(row.start_s) if row.start_s is not None else folder
+    if row.start_s is None and folder.startswith("/"):
+        begins = folder.rpartition("/")[2]
     return json.dumps([row.name, row.modality.value, row.camera, row.source, begins])
 
 

@@ -173,9 +173,16 @@ class Backend:
         return EmbedConfig() if origin is None else EmbedConfig.of(origin)
 
     def append(self, embeddings: Path, *, name: str, labels: Collection[str]) -> dict[str, Any]:
-        """Append an embedding set; says how many tracklets came, 0 where they were there."""
-        stored = self.gallery.append(EmbeddingSet.load(embeddings), name=name, labels=labels)
-        return {"appended": 0 if stored is None else stored.rows, "set": "" if stored is None else stored.key}
+        """Append an embedding set; says how many tracklets came, and what was left out."""
+        notes: list[str] = []
+        stored = self.gallery.append(
+            EmbeddingSet.load(embeddings), name=name, labels=labels, note=notes.append
+        )
+        if stored is None:
+            return {"appended": 0, "set": "", "left_out": notes}
+        if stored.erased:
+            notes.append(f"{stored.erased} of {name} left out: erased here before")
+        return {"appended": stored.rows, "set": stored.key, "left_out": notes}
 
     def erase(
         self, *, names: Sequence[str], identities: Sequence[str], who: str, reason: str, dry_run: bool

@@ -89,7 +89,9 @@ export class FootageView {
   line(job) {
     const running = job.state === "running" || job.state === "queued";
     const stop = async () => { try { await ask("DELETE", `/jobs/${job.id}`); this.poll(); } catch (error) { tell(error.message, "bad"); } };
-    const told = { queued: "waiting", running: `${job.step}${job.total ? ` ${Math.round((100 * job.done) / job.total)}%` : ""}`, done: job.result.appended ? `${count(job.result.appended, "tracklet")} appended` : "was in the gallery already", failed: [job.problem.detail, job.problem.todo].filter(Boolean).join(". "), cancelled: "cancelled" }[job.state];
+    const left = job.result.left_out || [];
+    const came = job.result.appended ? `${count(job.result.appended, "tracklet")} appended` : left.length ? "nothing appended" : "was in the gallery already";
+    const told = { queued: "waiting", running: `${job.step}${job.total ? ` ${Math.round((100 * job.done) / job.total)}%` : ""}`, done: [came, ...left].join("; "), failed: [job.problem.detail, job.problem.todo].filter(Boolean).join(". "), cancelled: "cancelled" }[job.state];
     return h(`li.card.job.${job.state}`, { "data-key": job.id }, h("div", {}, h("b", {}, job.name), h("span.soft.small", {}, ` ${job.kind} · ${job.owner} · ${job.made.slice(0, 16).replace("T", " ")} UTC`)), h("div", {}, told),
       job.state === "running" && h("progress", { max: job.total || 1, value: job.total ? job.done : null, "aria-label": job.step }),
       running && this.world.role !== "viewer" && h("button.plain", { type: "button", onclick: stop }, "Cancel"));
