@@ -64,19 +64,20 @@ function content(row, { hit, may, about, of, acts, box }) {
   ].filter(Boolean);
 }
 
-/** A fold whose content is made when it is opened. */
+/** A fold whose content is made when it is open. */
 function fold(name, title, make, always = false) {
-  const inside = h("div.fold-in", {});
+  const inside = h("div.fold-in", {}), made = () => inside.childElementCount || inside.append(make());
   const element = h("details.fold", { "data-part": name, open: always || unfolded.has(name), ontoggle: () => {
     element.open ? unfolded.add(name) : unfolded.delete(name);
-    if (element.open && !inside.childElementCount) inside.append(make());
+    if (element.open) made();
   } }, h("summary", {}, title), inside);
+  if (element.open) made(); // at once: it takes room, so that it can be scrolled to
   return element;
 }
 
 function verdict(hit, about) {
   const kind = kindOf(hit);
-  return h(`div.verdict.is-${kind}`, { role: "note" }, h("div", {}, (kind !== "open" || about.measured) && h(`span.badge.${kind}`, { title: KINDS[kind].title }, KINDS[kind].word), " ", chance(hit, about.measured), h("span.soft.small", {}, ` score ${hit.score.toFixed(3)}`)), strangersLine(hit), partsLine(hit), placeAndTime(hit, { all: true }), measuredLine(about));
+  return h(`div.verdict.is-${kind}`, { role: "note" }, h("div", {}, (kind !== "open" || about.measured) && h(`span.badge.${kind}`, { title: KINDS[kind].title }, KINDS[kind].word), " ", chance(hit, about.measured)), h("div.soft.small", { title: "Cosine between the embeddings; no probability" }, `score ${hit.score.toFixed(3)}`), strangersLine(hit), partsLine(hit), placeAndTime(hit, { all: true }), measuredLine(about));
 }
 
 function side(title, row, controls) {

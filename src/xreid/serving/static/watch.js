@@ -64,7 +64,7 @@ export class WatchView {
       h("div.shot", {}, row ? clip(row) : h("div.pic.none", {}, "not in the gallery")),
       h("div.words", {}, h("div.line1", {}, h("b", {}, one.person), !one.word && h("span.badge", {}, "new")), row && h("div", {}, tag(row.modality), ` ${camera(row)}`), row && h("div.soft.small", {}, span(row)),
         h("div.odds", {}, one.probability === null ? h("span.soft.small", {}, this.world.gallery.calibrated ? "no probability" : "not calibrated") : h("span", {}, h("b", {}, percent(one.probability)), " the same person", starred()), h("span.soft.small", {}, `score ${one.score.toFixed(3)}`)),
-        one.cause && h("div.soft.small.cause", { title: "What the score had to be above when the alert was raised" }, one.cause.words, one.cause.strangers === null ? "" : `; ${one.cause.strangers >= 0.5 ? "50% or more" : percent(one.cause.strangers)} of the strangers here were as alike`),
+        one.cause && h("div.soft.small.cause", { title: "What the score had to be above when the alert was raised" }, one.cause.words, Math.abs(one.cause.passed - one.score) < 5e-4 ? "" : `; by the calibration's weights it was ${one.cause.passed.toFixed(3)}`, one.cause.strangers === null ? "" : `; ${one.cause.strangers >= 0.5 ? "50% or more" : percent(one.cause.strangers)} of the strangers here were as alike`),
         one.word && h("div.soft.small", {}, `${one.word}, said ${one.by}`),
         h("div.acts", {}, this.may && WORDS.map(([word, text]) => h("button.judge", { type: "button", "aria-pressed": one.word === word, "aria-keyshortcuts": { right: "c", wrong: "x" }[word], title: { right: "Right (c)", wrong: "Wrong (x)" }[word], onclick: () => say(word) }, text)), row && h("button.plain", { type: "button", onclick: see }, "Look"))));
   }
