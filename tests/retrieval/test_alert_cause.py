@@ -29,7 +29,9 @@ from xreid.retrieval.watching import alerts_now, check_watch
 __all__ = ["gallery"]
 
 
-def test_the_score_that_was_needed_and_the_calibration_it_followed_from(gallery: Gallery) -> None:
+def test_the_score_that_was_needed_and_the_calibration_it_followed_from(
+    gallery: Gallery, capsys: pytest.CaptureFixture[str]
+) -> None:
     folder, names = answers_folder(gallery), ["a7", "a8", "a12"]
     WatchList(folder).add(_person(gallery, names, far=0.03))
     raised = check_watch(gallery, folder, calibration=FULL).new
@@ -49,6 +51,13 @@ def test_the_score_that_was_needed_and_the_calibration_it_followed_from(gallery:
         assert (rule.far, rule.calibration, rule.source) == (0.03, key_of(FULL), FULL.source)
         assert (rule.checked, alert.cause.strangers) == (None, None)
         assert f"30 false alarms in 1,000 tracklets by the calibration on {FULL.source}" in alert.cause.words
+    (low,) = [one for one in raised if one.cause is not None and one.score < one.cause.least]
+    assert low.cause is not None
+    assert main(["watch", "alerts", gallery.address]) == 0
+    told = capsys.readouterr().out
+    assert f"{low.score:.3f}" in told
+    assert f"{low.cause.least:.3f} ({low.cause.passed:.3f})" in told, "or it would seem to be a fault"
+    assert "which was above; the score is the plain mean" in told
     other = replace(FULL, kinds={**FULL.kinds, "vis-vis": kind(10, -4, cut=0.9)})
     assert check_watch(gallery, folder, calibration=other).new == ()
     assert tuple(AlertLog(folder).alerts()) == raised != ()

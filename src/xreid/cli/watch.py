@@ -17,6 +17,7 @@ from xreid.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from xreid.evaluation.calibration import Calibration
+    from xreid.retrieval.alert_cause import Cause
     from xreid.retrieval.alerts import Alert
     from xreid.retrieval.gallery import Gallery
     from xreid.retrieval.watching import WatchReport
@@ -315,13 +316,20 @@ def _print_alerts(alerts: Sequence[Alert]) -> None:
             f"{alert.score:.3f}",
             "-" if alert.probability is None else f"{alert.probability:.3f}",
             "-" if alert.acknowledged is None else f"{alert.acknowledged.word} ({alert.acknowledged.by})",
-            "-" if alert.cause is None else f"{alert.cause.least:.3f}",
+            "-" if alert.cause is None else _above(alert.cause, alert.score),
         )
         for alert in alerts
     ]
     _table(("alert", "person", "tracklet", "camera", "time", "score", "p", "said", "above"), rows)
     for words in dict.fromkeys(alert.cause.words for alert in alerts if alert.cause is not None):
         print(words)
+    if any(row[-1].endswith(")") for row in rows):
+        print("(): the mean by the weights of the calibration, which was above; the score is the plain mean")
+
+
+def _above(cause: Cause, score: float) -> str:
+    """What had to be passed, and what passed it where that is not the score."""
+    return f"{cause.least:.3f}" + ("" if abs(cause.passed - score) < 5e-4 else f" ({cause.passed:.3f})")
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
