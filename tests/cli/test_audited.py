@@ -149,6 +149,11 @@ def test_an_erasure_that_failed_in_part_is_written_down_when_it_is_finished(
     assert "the disk is full" in told.err
     assert main(["gallery", "receipts", home]) == 0
     assert "NOT FINISHED" in capsys.readouterr().out
+    with monkeypatch.context() as full:  # what the log does not say is not done
+        full.setattr("xreid.cli.audited.Audited._write_finished", fail)
+        main(["gallery", "label", home, "a2", "--add", "x"])
+    assert Gallery.open(home).receipts()[0].finished is None
+    capsys.readouterr()
     again = (
         ["gallery", "erase", home, "a5"]
         if then == "the same again"

@@ -18,7 +18,7 @@ import fcntl
 import logging
 import os
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -224,14 +224,24 @@ class FolderStore(FolderAnswers):
     def _finish_all(self) -> None:
         for number in self._manifest.unfinished:
             try:
-                finished = self._finish(Receipt.load(self._receipt(number)))
+                self._finish(Receipt.load(self._receipt(number)), tell=self.on_finished)
             except XReidError as error:  # `check` and `receipts` say so, too
                 _log.warning("erasure %s is not finished: %s", number, error)
-            else:
-                self.on_finished(finished)
 
-    def _finish(self, receipt: Receipt, ids: Collection[str] = ()) -> Receipt:
-        """Look whether anything is left, and say in the receipt that nothing is; `ids`: erased just now."""
+    def _finish(
+        self,
+        receipt: Receipt,
+        ids: Collection[str] = (),
+        *,
+        tell: Callable[[Receipt], None] = lambda receipt: None,
+    ) -> Receipt:
+        """Look whether anything is left, and say in the receipt that nothing is.
+
+        Args:
+            receipt: The receipt.
+            ids: What was erased just now.
+            tell: Called before the receipt says so: where it raises, the next change goes on.
+        """
         for key in receipt.sets:  # of an unfinished change of model
             for folder in (*self.folder.glob(f"{NEXT}/*/{key}-*"), *self.folder.glob(f"{NEXT}/*/.{key}-*")):
                 shutil.rmtree(folder, ignore_errors=True)
@@ -247,6 +257,7 @@ class FolderStore(FolderAnswers):
         if left or forgotten.left:
             raise UnfinishedError(receipt, [*left, *forgotten.left])
         finished = replace(receipt, finished=now(), forgotten=forgotten.counts)
+        tell(finished)
         finished.save(self._receipt(receipt.id))
         rest = tuple(number for number in self._manifest.unfinished if number != receipt.id)
         old = () if ids else self._without_rows(self._manifest)  # where labels could not be read before

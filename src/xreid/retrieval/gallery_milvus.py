@@ -61,9 +61,8 @@ class MilvusStore(MilvusAnswers):
         with self._writing:
             self._look(STRONG)
             for plain in self._documents.all("pending").values():  # of erasures that were killed
-                self.on_finished(
-                    self._complete(Receipt.of(plain["receipt"], what="an erasure"), plain["ids"])
-                )
+                receipt = Receipt.of(plain["receipt"], what="an erasure")
+                self._complete(receipt, plain["ids"], tell=self.on_finished)
             yield
 
     def add(self, stored: StoredSet, embeddings: EmbeddingSet, *, labels: Mapping[str, Labels]) -> None:
@@ -162,8 +161,10 @@ class MilvusStore(MilvusAnswers):
         """A receipt, which is written when nothing is left."""
         return next(receipt for receipt in self.receipts({}) if receipt.id == number)
 
-    def _complete(self, receipt: Receipt, ids: list[str]) -> Receipt:
-        """Erase; done again after a kill, it goes on."""
+    def _complete(
+        self, receipt: Receipt, ids: list[str], *, tell: Callable[[Receipt], None] = lambda receipt: None
+    ) -> Receipt:
+        """Erase; done again after a kill, it goes on; `tell` is called before the receipt says so."""
         view = self._look()
         assert view.rows is not None
         with told():
@@ -181,6 +182,7 @@ class MilvusStore(MilvusAnswers):
             "alerts and judgements lie in folders elsewhere and forget at their next check."
         )
         finished = replace(receipt, finished=now(), note=note)
+        tell(finished)
         self._documents.put("receipt", receipt.id, asdict(finished))
         self._documents.drop("pending", receipt.id)
         self._documents.flush()
