@@ -6,8 +6,12 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
+from tests.serving.test_moments import FPS, number_of, recording
+from xreid.retrieval.frames import Anchor, open_frames
 from xreid.serving.config import Limits
 from xreid.serving.decoding import decode
 from xreid.serving.problems import Refusal
@@ -39,3 +43,19 @@ def test_a_decoder_that_dies_or_hangs(tmp_path: Path, monkeypatch: pytest.Monkey
     assert "within the server's limits" in str(_refusal(tmp_path / "a.png"))
     monkeypatch.setattr(subprocess, "run", hung)
     assert "takes too long" in str(_refusal(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("name", ["a.avi", "a.mp4", "a.mkv", "a.ts"])
+@pytest.mark.parametrize("frame", [0, 1, 7, 24, 26, 40, 58])
+def test_a_second_is_the_frame_that_ingest_has_there(name: str, frame: int, tmp_path: Path) -> None:
+    """Also in an AVI file, whose timestamps follow the order of decoding: its frames are counted."""
+    path = recording(tmp_path / name)
+    kind = kind_of(path.read_bytes()[:400])
+    assert kind is not None
+    reading = open_frames(path).read(Anchor(), count=60, warmup_s=0.0)
+    offset_s = next(one.time_s for one in reading if one.number == frame + 1)
+    asked = {"from_s": max(0.0, offset_s - 0.5 / FPS), "frames": 1}
+    seen = decode(path, kind, limits=Limits(), out=str(tmp_path), to_s=asked["from_s"], **asked)
+    with Image.open(tmp_path / seen.files[0]) as image:
+        assert number_of(np.asarray(image)) == frame
+    assert seen.times[0] == pytest.approx(offset_s, abs=2e-3)

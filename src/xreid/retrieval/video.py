@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
@@ -49,14 +49,12 @@ class VideoFrames:
         return self.start + int(seconds / self.time_base) - 1 if self.timed else None
 
     def _has_times(self) -> bool:
-        """Whether timestamps rise over the first frames; in AVI files they often follow decoding order."""
         reading = VideoReading(self, Anchor(), count=_PROBE, warmup_s=0.0)
         with open_container(self.path) as container:
-            pictures = islice(reading.pictures(container), _PROBE)
-            stamps = [picture.pts for picture in pictures]
-        if not stamps:
+            rise = times_rise(reading.pictures(container))
+        if rise is None:
             raise DataError(f"no frame of {self.path} can be decoded", todo="Check the file.")
-        return None not in stamps and all(a < b for a, b in pairwise(stamps))
+        return rise
 
     def _estimate(self, container: Any, stream: Any) -> int | None:
         if stream.duration:
@@ -64,6 +62,19 @@ class VideoFrames:
         if container.duration:
             return max(1, round(container.duration / av.time_base * self.fps))
         return None
+
+
+def times_rise(pictures: Iterable[Any]) -> bool | None:
+    """Whether timestamps rise over the first frames; in AVI files they often follow decoding order.
+
+    Args:
+        pictures: Decoded by PyAV, from the video's start.
+
+    Returns:
+        None where there are no pictures.
+    """
+    stamps = [picture.pts for picture in islice(pictures, _PROBE)]
+    return (None not in stamps and all(a < b for a, b in pairwise(stamps))) if stamps else None
 
 
 class VideoReading:

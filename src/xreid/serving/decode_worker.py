@@ -15,9 +15,11 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from xreid.retrieval.spectrum import chroma
+from xreid.retrieval.video import times_rise
 
 _LOOKED_AT = 8  # frames of a video whose chroma is measured
 _MOST_LOOKED = 200_000  # frames decoded at most
+_BACK_S = (0.0, 10.0, 60.0)  # where seeking finds no key frame before a second, it begins earlier
 
 
 class RefusedError(Exception):
@@ -80,9 +82,8 @@ def video(request: dict[str, Any]) -> dict[str, Any]:
     import av
 
     av.logging.set_level(None)
-    options = {"protocol_whitelist": "file"}
     try:
-        with av.open(request["path"], format=request["decoder"], options=options) as container:
+        with _opened(request) as container:
             if not container.streams.video:
                 raise RefusedError(422, "the file has no pictures", expected="a video or an image")
             return _watch(container, request)
@@ -131,18 +132,10 @@ def _pictures(
     """The first frame at or after each moment, each once, with its second; the last where none is."""
     import av
 
-    stream.thread_type = "SLICE"
-    base, begin = float(stream.time_base or 0), int(stream.start_time or 0)
-    rate = float(stream.average_rate or 25)
     asked, last, found, looked, at = iter(moments), None, False, 0, 0.0
     due = next(asked, math.inf)
-    if due > 0 and base:
-        with contextlib.suppress(av.error.FFmpegError):  # what cannot seek is decoded from its start
-            container.seek(begin + int(due / base), stream=stream, backward=True)
     try:
-        for looked, frame in enumerate(container.decode(stream), start=1):
-            _check_size(frame.width, frame.height, request)
-            at = (frame.pts - begin) * base if frame.pts is not None and base else (looked - 1) / rate
+        for looked, (at, frame) in enumerate(_timed(container, stream, due, request), start=1):
             if request["longest_s"] and at - moments[0] > request["longest_s"]:
                 raise _too_long(request, at - moments[0])  # longer than its container says
             last = frame
@@ -158,6 +151,75 @@ def _pictures(
             raise _unreadable(request, error) from error
     if last is not None and not found:
         yield at, _upright(last)
+
+
+def _timed(container: Any, stream: Any, due: float, request: dict[str, Any]) -> Iterator[tuple[float, Any]]:
+    """Frames from before a second on, each with the second that `xreid ingest` gives it.
+
+    Where timestamps do not rise from frame to frame, frames are counted: in an AVI file from the key frame
+    that was reached by seeking, whose packet knows its place; elsewhere from the start.
+    """
+    import av
+
+    base, begin = float(stream.time_base or 0), int(stream.start_time or 0)
+    told = bool(base) and _times_rise(request)
+    for back_s in _BACK_S if base and (told or request["decoder"] == "avi") else ():
+        if due <= back_s:
+            break
+        reached = False
+        with contextlib.suppress(av.error.FFmpegError):  # what cannot seek is decoded from its start
+            container.seek(begin + int((due - back_s) / base), stream=stream, backward=True)
+            for at, frame in _from_here(container, stream, told, request):
+                if not reached and at > due + 1e-6:
+                    break  # behind it: the key frame before was not found
+                reached = True
+                yield at, frame
+        if reached:
+            return
+    with _opened(request) as again:
+        yield from _from_here(again, again.streams.video[0], told, request)
+
+
+def _from_here(
+    container: Any, stream: Any, told: bool, request: dict[str, Any]
+) -> Iterator[tuple[float, Any]]:
+    """Frames from where the container stands, with their seconds: told, or counted from the first packet."""
+    stream.thread_type = "SLICE"
+    base, begin = float(stream.time_base or 0), int(stream.start_time or 0)
+    rate = float(stream.average_rate or stream.guessed_rate or 25)
+    first, number = None, 0
+    for packet in container.demux(stream):
+        if first is None:
+            first = 0.0 if packet.dts is None else (packet.dts - begin) * base
+        for frame in packet.decode():
+            _check_size(frame.width, frame.height, request)
+            by_stamp = told and frame.pts is not None
+            yield (frame.pts - begin) * base if by_stamp else first + number / rate, frame
+            number += 1
+
+
+def _times_rise(request: dict[str, Any]) -> bool:
+    """As ingest finds it, from the first frames."""
+    import av
+
+    with _opened(request) as container, contextlib.suppress(av.error.FFmpegError):
+        stream = container.streams.video[0]
+        stream.thread_type = "SLICE"
+        return times_rise(_checked(container.decode(stream), request)) is not False
+    return True
+
+
+def _checked(frames: Iterator[Any], request: dict[str, Any]) -> Iterator[Any]:
+    for frame in frames:
+        _check_size(frame.width, frame.height, request)
+        yield frame
+
+
+def _opened(request: dict[str, Any]) -> Any:
+    """The file, as what its first bytes say and nothing else; it names no other file or address."""
+    import av
+
+    return av.open(request["path"], format=request["decoder"], options={"protocol_whitelist": "file"})
 
 
 def _length(container: Any, stream: Any) -> tuple[float, int]:
