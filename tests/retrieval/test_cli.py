@@ -47,7 +47,7 @@ def test_gallery_appends_lists_removes_and_erases(folders: Path, capsys: pytest.
     assert _run("gallery", "add", gallery, folders / "day", folders / "night") == 0
     assert "20 tracklets in 2 sets" in capsys.readouterr().out
     assert _run("gallery", "add", gallery, folders / "day") == 0
-    assert "already: nothing appended" in capsys.readouterr().out
+    assert ": nothing appended" in capsys.readouterr().out
     assert _run("gallery", "show", gallery) == 0
     assert "night" in capsys.readouterr().out
     assert _run("gallery", "erase", gallery, "a1", "a2") == 0

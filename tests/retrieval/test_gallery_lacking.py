@@ -116,7 +116,7 @@ def test_by_the_command_every_few_minutes(
     days[0].save(live)
     assert main(["gallery", "add", gallery, str(live)]) == 0
     grown(days[0], days[1]).save(live)
-    for told in ("(live): 5 tracklets", "already: nothing appended"):
+    for told in ("(live): 5 tracklets", "has nothing new for"):
         capsys.readouterr()
         assert main(["gallery", "add", gallery, str(live)]) == 0
         assert told in capsys.readouterr().out

@@ -264,7 +264,7 @@ def test_by_the_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> N
     told = capsys.readouterr().out
     assert "3 of live left out: in already, from the same footage" in told
     assert "1 of live left out: erased here before" in told
-    assert "already: nothing appended" in told
+    assert "has nothing new for" in told
     assert main(["gallery", "check", home]) == 0
 
 

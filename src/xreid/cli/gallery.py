@@ -133,7 +133,7 @@ def _add(options: AddOptions) -> None:
             note=lambda text: print(f"gallery add: {text}"),
         )
         if stored is None:
-            print(f"{path} is in {options.gallery} already: nothing appended")
+            print(f"{path} has nothing new for {options.gallery}: nothing appended")
         else:
             out = f"; {stored.erased} that were erased here stay out" if stored.erased else ""
             print(f"appended {stored.key[:8]} ({name}): {_counted(stored.rows, 'tracklet')}{out}")
