@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.inference.conftest import archive, table
+from xreid.distribution.cluster import start
 
 __all__ = ["archive", "table"]
 
@@ -20,7 +21,8 @@ def local_cluster() -> Iterator[None]:
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
     os.environ.setdefault("RAY_raylet_start_wait_time_s", "120")
     paths = os.pathsep.join([str(Path(__file__).parents[2]), os.environ.get("PYTHONPATH", "")])
-    ray.init(
+    start(
+        ray,
         num_cpus=4,
         include_dashboard=False,
         log_to_driver=False,

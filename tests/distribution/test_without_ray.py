@@ -147,9 +147,10 @@ def test_outcomes_come_back_as_they_were_and_paths_hold_everywhere(
 class FakeRay(ModuleType):
     """As much of Ray as starting and ending it takes."""
 
-    def __init__(self, *, running: bool = False, fault: str = "") -> None:
+    def __init__(self, *, running: bool = False, fault: str = "", faults: int = 9) -> None:
         super().__init__("ray")
-        self.running, self.fault, self.calls = running, fault, list[dict[str, Any]]()
+        self.running, self.fault, self.faults = running, fault, faults
+        self.calls: list[dict[str, Any]] = []
         context = SimpleNamespace(enable_progress_bars=True, print_on_execution_start=True)
         self.data = ModuleType("ray.data")
         self.data.DataContext = SimpleNamespace(get_current=lambda: context)  # type: ignore[attr-defined]
@@ -160,7 +161,7 @@ class FakeRay(ModuleType):
 
     def init(self, **values: Any) -> None:
         self.calls.append(values)
-        if self.fault:
+        if self.fault and len(self.calls) <= self.faults:
             raise RuntimeError(self.fault)
         self.running = True
 
@@ -189,6 +190,20 @@ def test_a_ray_that_is_started_here_ends_here_and_tells_nobody(monkeypatch: pyte
     assert call["num_cpus"] > 3 * 1.5, "Ray Data keeps a core for itself"
     assert (call["include_dashboard"], call["log_to_driver"]) == (False, False)
     assert not ray.context.enable_progress_bars
+
+
+def test_a_ray_that_does_not_start_is_started_once_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    ray = given(monkeypatch, FakeRay(fault="The current node timed out", faults=1))
+    with clusters._ray(Cluster()):
+        assert ray.running
+    assert len(ray.calls) == 2
+    ray = given(monkeypatch, FakeRay(fault="The current node timed out"))
+    with (
+        pytest.raises(ConfigError, match="cannot reach or start Ray on this machine"),
+        clusters._ray(Cluster()),
+    ):
+        pass
+    assert len(ray.calls) == 2
 
 
 def test_a_ray_that_was_there_stays(monkeypatch: pytest.MonkeyPatch) -> None:

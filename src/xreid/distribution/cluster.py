@@ -136,13 +136,27 @@ def _ray(cluster: Cluster) -> Iterator[Any]:
             ray.shutdown()
 
 
+def start(ray: Any, **values: Any) -> None:
+    """Start Ray here, and once more where that fails: now and then its raylet ends before it writes a line.
+
+    Args:
+        ray: The package.
+        **values: Of `ray.init`.
+    """
+    try:
+        ray.init(**values)
+    except Exception:  # noqa: BLE001 - Ray raises plain ones
+        ray.shutdown()
+        ray.init(**values)
+
+
 def _begin(ray: Any, cluster: Cluster) -> None:
     quiet = {"include_dashboard": False, "log_to_driver": False, "logging_level": "ERROR"}
     # Ray Data keeps a core for itself: with as many as the workers have it would wait for ever
     here = {"num_cpus": int(cluster.workers * cluster.cpus) + 2, **quiet}
     try:
         if cluster.address is None:
-            ray.init(**here)
+            start(ray, **here)
         else:
             ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
     except Exception as error:  # Ray raises plain ones
