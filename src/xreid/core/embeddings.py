@@ -177,6 +177,11 @@ def content_key(embeddings: EmbeddingSet) -> str:
     return sha256_of_value([vectors, rows, asdict(embeddings.origin)])[:16]
 
 
+def pieces_of(embeddings: EmbeddingSet) -> tuple[Piece, ...]:
+    """The pieces of a set; one that never grew is one piece."""
+    return embeddings.pieces or (Piece(key=content_key(embeddings), rows=len(embeddings)),)
+
+
 def origin_from(plain: Mapping[str, Any]) -> EmbeddingOrigin:
     """What made vectors, from its plain values; KeyError, TypeError or ValueError where they are damaged."""
     layout = tuple((str(name), int(width)) for name, width in plain["layout"])

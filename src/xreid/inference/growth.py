@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, Piece, content_key
+from xreid.core.embeddings import EmbeddingOrigin, EmbeddingSet, Piece, content_key, pieces_of
 from xreid.core.errors import ConfigError, DataError
 from xreid.core.files import sha256_of_value
 from xreid.core.locks import only_process
@@ -80,7 +80,7 @@ def look(out: Path, table: TrackletTable, origin: EmbeddingOrigin) -> Growth:
 
 def grown(known: EmbeddingSet, new: EmbeddingSet) -> EmbeddingSet:
     """A set with further rows after its own."""
-    pieces = known.pieces or (Piece(key=content_key(known), rows=len(known)),)
+    pieces = pieces_of(known)
     return replace(
         known,
         vectors=np.concatenate([known.vectors, new.vectors]),
@@ -146,7 +146,7 @@ def _compare(found: EmbeddingSet, table: TrackletTable) -> Growth:
         return Growth(known=None, todo=todo, gone=len(found))
     numbers = [number for number in places if number is not None]
     if todo or len(stay) < len(found):  # keys before the rows are told anew: galleries know them
-        found = replace(found, pieces=found.pieces or (Piece(key=content_key(found), rows=len(found)),))
+        found = replace(found, pieces=pieces_of(found))
     kept = found if len(stay) == len(found) else _without(found, stay)
     known = replace(kept, table=table.take(numbers))
     return Growth(known=known, todo=todo, gone=len(found) - len(stay))

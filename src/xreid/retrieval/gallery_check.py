@@ -14,7 +14,7 @@ from xreid.retrieval.alerts import AlertLog
 from xreid.retrieval.answers import FOLDER
 from xreid.retrieval.cases import Cases
 from xreid.retrieval.gallery import Gallery
-from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector, hashed
+from xreid.retrieval.gallery_receipts import Receipt, hash_of_vector
 from xreid.retrieval.gallery_rows import StoredSet
 from xreid.retrieval.uploaded_queries import Queries
 from xreid.retrieval.watch import WatchList
@@ -90,10 +90,10 @@ def erased_in(embeddings: EmbeddingSet, receipt: Receipt, stored: StoredSet) -> 
         receipt: The receipt.
         stored: What the gallery says of the set.
     """
-    names, vectors = set(receipt.names), set(receipt.vectors)
+    vectors = set(receipt.vectors)
     after = stored.appended >= receipt.requested and receipt.id not in stored.others_than
     return sum(
-        (hashed(row.name, salt=receipt.salt) in names and hash_of_vector(vector) in vectors)
+        (receipt.is_of(row.name) and hash_of_vector(vector) in vectors)
         or (after and bool(receipt.footage) and receipt.is_of_footage(row))
         for row, vector in zip(embeddings.table, embeddings.vectors, strict=True)
     )

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingSet, Piece, content_key
+from xreid.core.embeddings import EmbeddingSet, content_key, pieces_of
 from xreid.core.errors import DataError
 from xreid.core.files import sha256_of_value
 from xreid.core.tracklets import Tracklet
@@ -178,7 +178,7 @@ def not_held(
     there = {stored.key for stored in sets}
     held |= {key for key, together in shared.items() if there.issuperset(together)}
     found, start = dict[str, list[int]](), 0
-    for piece in embeddings.pieces or (Piece(key=content_key(embeddings), rows=len(embeddings)),):
+    for piece in pieces_of(embeddings):
         if piece.key not in held:
             found.setdefault(piece.key, []).extend(range(start, start + piece.rows))
         start += piece.rows

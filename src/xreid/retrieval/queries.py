@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from xreid.core.embeddings import EmbeddingSet, Piece, content_key, require_same_origin
+from xreid.core.embeddings import EmbeddingSet, pieces_of, require_same_origin
 from xreid.core.errors import ConfigError, ProtocolError
 from xreid.core.tracklets import Tracklet
 from xreid.retrieval.engine import Vectors
@@ -142,7 +142,7 @@ def queries_from_set(gallery: Gallery, embeddings: EmbeddingSet, names: Sequence
             f"the embedding set has no tracklet {missing[0]!r}",
             expected=", ".join(list(place)[:5]) + (", ..." if len(place) > 5 else ""),
         )
-    pieces = embeddings.pieces or (Piece(key=content_key(embeddings), rows=len(embeddings)),)
+    pieces = pieces_of(embeddings)
     sets = gallery.sets
     own = [next((stored.key for stored in sets if stored.holds(piece.key)), None) for piece in pieces]
     ends = list(accumulate(piece.rows for piece in pieces))

@@ -203,16 +203,9 @@ def _times_rise(request: dict[str, Any]) -> bool:
     import av
 
     with _opened(request) as container, contextlib.suppress(av.error.FFmpegError):
-        stream = container.streams.video[0]
-        stream.thread_type = "SLICE"
-        return times_rise(_checked(container.decode(stream), request)) is not False
+        frames = _from_here(container, container.streams.video[0], False, request)
+        return times_rise(frame for _, frame in frames) is not False
     return True
-
-
-def _checked(frames: Iterator[Any], request: dict[str, Any]) -> Iterator[Any]:
-    for frame in frames:
-        _check_size(frame.width, frame.height, request)
-        yield frame
 
 
 def _opened(request: dict[str, Any]) -> Any:
