@@ -59,6 +59,7 @@ class Filmed:
         return {track["track"]: track["person"] for track in self.facts["tracks"]}
 
     def modality(self, frame: int) -> Modality:
+        """What the camera saw in a frame, counted from 1; ValueError beyond the video."""
         for segment in self.facts["segments"]:
             if segment["first_frame"] <= frame <= segment["last_frame"]:
                 return Modality(segment["modality"])
@@ -76,6 +77,7 @@ class Cut:
 
 
 def filmed(site: Path) -> list[Filmed]:
+    """The videos of a simulated site, each with its truth."""
     read_site(site)
     found = []
     for path in sorted((site / TRUTH).glob("*.json")):
@@ -109,6 +111,7 @@ def ingest_true(videos: Sequence[Filmed], out: Path) -> None:
 
 
 def true_boxes(video: Filmed) -> Boxes:
+    """Frame -> true track -> x, y, width, height, in pixels."""
     if not video.facts["tracks"]:
         return {}
     frames = read_tracks(video.tracks).by_frame
@@ -151,6 +154,7 @@ def with_identities(folder: Path, cuts: Sequence[Cut], videos: Sequence[Filmed])
 
 
 def embed(checkpoint: Path, table: TrackletTable, out: Path) -> EmbeddingSet:
+    """A table embedded on the CPU, as `xreid embed` does it."""
     import torch
 
     from xreid.inference.checkpoint import load_checkpoint
@@ -193,6 +197,7 @@ def purity(cuts: Sequence[Cut], videos: Sequence[Filmed]) -> dict[str, Any]:
 
 
 def search_scores(result: EvaluationResult) -> dict[str, Any]:
+    """Rank-1, Rank-5 and mAP, fractions with their intervals; numbers of queries and gallery tracklets."""
     metrics = {
         name: {"value": e.value, "low": e.low, "high": e.high}
         for name, e in result.metrics.items()
@@ -253,6 +258,7 @@ def minus(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
+    """Measure a site from the command line."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
